@@ -1,0 +1,228 @@
+"""What an architecture costs: multiply-adds and parameters.
+
+Multiply-adds are those of convolutions and transposed convolutions, as super-resolution papers count them; biases,
+activations, pooling and interpolation are free. A transposed convolution costs its weights once for each *input*
+position, a convolution for each *output* position.
+
+:func:`count` profiles the network itself with thop. :class:`CostTable` profiles every candidate once and then adds
+up, which gives the same integers some thousand times faster; it is what a search uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from hnas_nni.genotype import CELL_OPERATIONS, DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype
+from hnas_nni.network import Preprocessor, Stem, Tail, candidate, check_network_size
+
+DEFAULT_LR_SIZE = (480, 480)
+"""Low-resolution height and width at which costs are stated (paper, section III)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of an architecture, or of a part of it.
+
+    Parameters
+    ----------
+    conv_macs
+        Multiply-adds of convolutions.
+    deconv_macs
+        Multiply-adds of transposed convolutions.
+    params
+        Number of trainable parameters.
+    """
+
+    conv_macs: int = 0
+    deconv_macs: int = 0
+    params: int = 0
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, transposed convolutions included."""
+        return self.conv_macs + self.deconv_macs
+
+    @property
+    def gmacs(self) -> float:
+        """Multiply-adds in units of 10^9."""
+        return self.macs / 1e9
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.conv_macs + other.conv_macs, self.deconv_macs + other.deconv_macs, self.params + other.params
+        )
+
+    def __mul__(self, times: int) -> Cost:
+        return Cost(self.conv_macs * times, self.deconv_macs * times, self.params * times)
+
+
+def count(
+    genotype: Genotype,
+    scale: int = 2,
+    channels: int = 64,
+    layers: int = DEFAULT_LAYERS,
+    lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
+) -> Cost:
+    """Count multiply-adds and parameters of the network that a genotype builds, by running it under thop.
+
+    Nothing is computed: the network lies on torch's meta device, where only shapes are followed.
+
+    Parameters
+    ----------
+    genotype
+        The architecture.
+    scale, channels, layers
+        As for :meth:`Genotype.build`.
+    lr_size
+        Height and width of the low-resolution input, in pixels.
+
+    Raises
+    ------
+    GenotypeError, ValueError
+        As for :meth:`Genotype.build`.
+    """
+    with torch.device("meta"):
+        network = genotype.build(scale, channels, layers)
+    return profile(network, (1, 3, *lr_size))
+
+
+def profile(module: nn.Module, *input_shapes: tuple[int, ...]) -> Cost:
+    """Count one forward pass of a module with thop, on the meta device.
+
+    thop's own rule for transposed convolutions counts output positions and so is too large by the square of the
+    stride; ours counts input positions. Modules other than convolutions cost nothing.
+
+    Parameters
+    ----------
+    module
+        A module on the meta device; thop's hooks and counters are removed afterwards.
+    *input_shapes
+        Shapes of the tensors to call it with.
+    """
+    import thop
+
+    deconv_macs = 0
+
+    def count_deconv(module: nn.ConvTranspose2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        nonlocal deconv_macs
+        (x,) = inputs
+        macs = module.weight.numel() * x.shape[0] * x.shape[2] * x.shape[3]
+        module.total_ops += macs
+        deconv_macs += macs
+
+    def count_nothing(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        pass
+
+    # thop looks rules up by exact type, so each leaf's type gets one; plain convolutions keep thop's own.
+    rules = {
+        type(leaf): count_deconv if isinstance(leaf, nn.ConvTranspose2d) else count_nothing
+        for leaf in module.modules()
+        if next(leaf.children(), None) is None and type(leaf) is not nn.Conv2d
+    }
+    inputs = tuple(torch.zeros(shape, device="meta") for shape in input_shapes)
+    with torch.device("cpu"):  # thop's counters hold numbers, whatever device is the default around us
+        macs, _ = thop.profile(module, inputs=inputs, custom_ops=rules, verbose=False)
+    params = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(int(macs) - deconv_macs, deconv_macs, params)
+
+
+class CostTable:
+    """Multiply-adds and parameters of any architecture by addition, equal to :func:`count` to the last integer.
+
+    Every candidate is profiled once at each of the two resolutions it can run at. One look-up then adds 16 entries.
+
+    Parameters
+    ----------
+    scale, channels, layers
+        As for :meth:`Genotype.build`.
+    lr_size
+        Height and width of the low-resolution input, in pixels.
+
+    Raises
+    ------
+    ValueError
+        If scale, channels or layers are out of range.
+    """
+
+    def __init__(
+        self,
+        scale: int = 2,
+        channels: int = 64,
+        layers: int = DEFAULT_LAYERS,
+        lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
+    ) -> None:
+        check_network_size(scale, channels, layers)
+        self.scale = scale
+        self.channels = channels
+        self.layers = layers
+        self.lr_size = lr_size
+        low, high = lr_size, (lr_size[0] * scale, lr_size[1] * scale)
+        maps = len(NODES) * channels
+        with torch.device("meta"):
+            self._ends = profile(Stem(channels), (1, 3, *low)) + profile(Tail(channels), (1, maps, *high))
+            self._preprocessor = {
+                size: sum((profile(branch, (1, maps, *size)) for branch in Preprocessor(channels)), Cost())
+                for size in (low, high)
+            }
+            self._normal = {
+                (operation, size): profile(
+                    candidate("normal", operation, None, channels, scale), (1, channels, *size)
+                )
+                for operation in CELL_OPERATIONS["normal"]
+                for size in (low, high)
+            }
+            # By whether the edge reads an input node, which is of low resolution.
+            self._upsampling = {
+                (operation, reads_input): profile(
+                    candidate("upsampling", operation, 0 if reads_input else INPUT_NODES, channels, scale),
+                    (1, channels, *(low if reads_input else high)),
+                )
+                for operation in CELL_OPERATIONS["upsampling"]
+                for reads_input in (True, False)
+            }
+        self._low, self._high = low, high
+
+    def __call__(self, genotype: Genotype) -> Cost:
+        """Return the cost of a genotype.
+
+        Raises
+        ------
+        GenotypeError
+            If the genotype's position lies behind the last layer.
+        """
+        genotype.check_layers(self.layers)
+        normal_low = self._normal_block(genotype, self._low)
+        normal_high = self._normal_block(genotype, self._high)
+        upsampling = sum(
+            (
+                self._upsampling[edge.operation, edge.source < INPUT_NODES]
+                for edge in genotype.upsampling.edges
+            ),
+            self._preprocessor[self._low],
+        )
+        return (
+            self._ends
+            + normal_low * (genotype.position - 1)
+            + upsampling
+            + normal_high * (self.layers - genotype.position)
+        )
+
+    def _normal_block(self, genotype: Genotype, size: tuple[int, int]) -> Cost:
+        return sum(
+            (self._normal[edge.operation, size] for edge in genotype.normal.edges), self._preprocessor[size]
+        )
+
+
+@lru_cache(maxsize=32)
+def cost_table(
+    scale: int = 2,
+    channels: int = 64,
+    layers: int = DEFAULT_LAYERS,
+    lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
+) -> CostTable:
+    """Return the :class:`CostTable` of these sizes, built at the first call and kept."""
+    return CostTable(scale, channels, layers, lr_size)
