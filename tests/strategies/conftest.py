@@ -1,0 +1,54 @@
+"""Search spaces that several tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hnas_nni.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from strategies.layout import SpaceLayout
+
+
+def _choice(*values: Any) -> dict[str, Any]:
+    return {"_type": "choice", "_value": list(values)}
+
+
+@pytest.fixture(scope="session")
+def hnas_search_space() -> dict[str, Any]:
+    """Return the full hierarchical space as nnictl JSON, a node's operations listed before its inputs."""
+    space = {}
+    for cell, operations in CELL_OPERATIONS.items():
+        for node in NODES:
+            for slot in (0, 1):
+                space[operation_label(cell, node, slot)] = _choice(*operations)
+                space[input_label(cell, node, slot)] = _choice(*range(node))
+    space[POSITION_LABEL] = _choice(*range(1, 13))
+    return space
+
+
+@pytest.fixture(scope="session")
+def hnas_layout(hnas_search_space: dict[str, Any]) -> SpaceLayout:
+    """Return the layout of the full hierarchical space."""
+    return SpaceLayout.from_search_space(hnas_search_space)
+
+
+@pytest.fixture(scope="session")
+def small_search_space() -> dict[str, Any]:
+    """Return a space of two cells and two network-level choices that can be counted out: 1,728 architectures."""
+    return {
+        "a/op_1_0": _choice("conv", "pool"),
+        "a/input_1_0": _choice(0),
+        "a/input_2_0": _choice(0, 1),
+        "a/op_2_0": _choice("conv", "pool"),
+        "b/kernel": _choice(3, 5, 7),
+        "b/activation": _choice("relu", "gelu", "none"),
+        "position": _choice(1, 2, 3, 4, 5, 6),
+        "width": {"_type": "randint", "_value": [8, 12]},
+    }
+
+
+@pytest.fixture(scope="session")
+def small_layout(small_search_space: dict[str, Any]) -> SpaceLayout:
+    """Return the layout of the space that can be counted out."""
+    return SpaceLayout.from_search_space(small_search_space)
