@@ -1,7 +1,8 @@
 """PSNR and SSIM as super-resolution papers report them.
 
-Both are read on luma, Y of BT.601 in studio range (16..235, floating point), after the SR image was rounded to
-uint8 and a border of `scale` pixels was cut from every side. Grey images count as RGB with three equal channels.
+Both are read on luma, Y of BT.601 in studio range (16..235, floating point), after the SR image was rounded
+to uint8 and a border of `scale` pixels was cut from every side. Grey images count as RGB with three equal
+channels.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def psnr_y_batch(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor
     Raises
     ------
     ValueError
-        If the shapes are no such shapes or differ, the type is another one, or nothing is left within the border.
+        If the shapes are no such shapes or differ, the type is another, or nothing is left within the border.
     """
     if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] not in (1, 3):
         raise ValueError(
@@ -78,9 +79,9 @@ def psnr_y_batch(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor
     _check_size(sr.shape[2], sr.shape[3], scale, 1, "PSNR")
     inside = (..., slice(scale, sr.shape[2] - scale), slice(scale, sr.shape[3] - scale))
     # The offset of Y cancels in the difference.
-    difference = _grey_levels(sr[inside]) - _grey_levels(hr[inside])
-    weights = difference.new_tensor(_LUMA).div(_PEAK).view(1, 3, 1, 1)
-    error = (difference * weights).sum(dim=1).square().mean(dim=(1, 2))
+    red, green, blue = (_grey_levels(sr[inside]) - _grey_levels(hr[inside])).div(_PEAK).unbind(dim=1)
+    difference = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    error = difference.square().mean(dim=(1, 2))
     return 10 * (_PEAK**2 / error).log10()
 
 
@@ -127,12 +128,14 @@ def _checked_pair(
     """Both images as (h, w, 3)."""
     for name, image in (("SR", sr), ("HR", hr)):
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise ValueError(f"the {name} image must be a uint8 array, not {getattr(image, 'dtype', type(image))}")
+            raise ValueError(
+                f"the {name} image must be a uint8 array, not {getattr(image, 'dtype', type(image))}"
+            )
         if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
             raise ValueError(f"the {name} image must have shape (h, w, 3) or (h, w), not {image.shape}")
     if sr.shape[:2] != hr.shape[:2]:
         raise ValueError(
-            f"the SR image is {sr.shape[1]}x{sr.shape[0]} pixels and the HR image {hr.shape[1]}x{hr.shape[0]}; "
+            f"SR is {sr.shape[1]}x{sr.shape[0]} pixels and HR {hr.shape[1]}x{hr.shape[0]}; "
             "crop the HR image to the scale times the LR image (hnas_nni.data.modcrop)"
         )
     return _as_rgb(sr), _as_rgb(hr)

@@ -1,8 +1,8 @@
 """Bicubic resizing as super-resolution papers do it: MATLAB's ``imresize``, to the bit.
 
-The LR images of every published comparison were made with it. The recipe: the cubic kernel with a = -0.5 (Keys,
-IEEE TASSP 1981), widened by the scale when shrinking (antialiasing), weights that sum to one, indices clamped at
-the border, rows first and then columns, and rounding half up to uint8 after each of the two passes.
+The LR images of every published comparison were made with it. The recipe: the cubic kernel with a = -0.5
+(Keys, IEEE TASSP 1981), widened by the scale when shrinking (antialiasing), weights that sum to one, indices
+clamped at the border, rows first and then columns, and rounding half up to uint8 after each of the two passes.
 
 For a whole-number scale every weight is a ratio of whole numbers, so the sums are done in integers: the
 result is the same on every machine, and a value halfway between two grey levels is seen as such.
@@ -11,7 +11,7 @@ result is the same on every machine, and a value halfway between two grey levels
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,8 @@ def bicubic_downsample(image: ImageArray, scale: int) -> ImageArray:
     Returns
     -------
     numpy.ndarray
-        uint8, (ceil(h / scale), ceil(w / scale)[, channels]). Papers crop the HR image to a multiple of the scale
-        first (:func:`modcrop`), so that HR is exactly `scale` times LR.
+        uint8, (ceil(h / scale), ceil(w / scale)[, channels]). Papers crop the HR image to a multiple of the
+        scale first (:func:`modcrop`), so that HR is exactly `scale` times LR.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def bicubic_downsample(image: ImageArray, scale: int) -> ImageArray:
         If the image is not such an array or is empty, or the scale is not such a number.
     """
     _check(image, scale)
-    # Output i is centred on input scale * i + (scale - 1) / 2, and the kernel reaches 2 * scale to either side.
+    # Output i is centred on input scale * i + (scale - 1) / 2; the kernel reaches 2 * scale to either side.
     kernel = _kernel([2 * k - (scale - 1) for k in range(-2 * scale, 3 * scale)], scale, first=-2 * scale)
     return _resample(_resample(image, 0, [kernel], scale), 1, [kernel], scale)
 
@@ -113,7 +113,7 @@ def _check(image: ImageArray, scale: int) -> None:
 
 
 def _cubic(distance: int, scale: int) -> int:
-    """Keys' kernel (a = -0.5) at ``distance / (2 * scale)``, times ``2 * (2 * scale) ** 3``: a whole number."""
+    """Keys' kernel (a = -0.5) at ``distance / (2 * scale)``, times ``2 * (2 * scale) ** 3``: an integer."""
     n, m = abs(distance), 2 * scale
     if n <= m:
         return 3 * n**3 - 5 * n**2 * m + 2 * m**3
@@ -132,17 +132,18 @@ def _kernel(distances: list[int], scale: int, first: int) -> _Kernel:
 
 
 def _resample(image: ImageArray, axis: int, kernels: list[_Kernel], stride: int) -> ImageArray:
-    """One pass along an axis: output ``len(kernels) * i + p`` is kernel p applied from pixel ``stride * i``."""
+    """One pass along an axis: output ``len(kernels) * i + p`` is kernel p applied at pixel ``stride * i``."""
     length = image.shape[axis]
     steps = -(-length // stride)
     before = max(0, *(-kernel.first for kernel in kernels))
     end = (steps - 1) * stride + max(kernel.first + len(kernel.weights) for kernel in kernels)
     largest_sum = max(512 * sum(map(abs, kernel.weights)) for kernel in kernels)
-    integer = np.int32 if largest_sum < 2**31 else np.int64
+    integer: type[np.signedinteger[Any]] = np.int32 if largest_sum < 2**31 else np.int64
 
     border = [(0, 0)] * image.ndim
     border[axis] = (before, max(0, end - length))
-    padded = np.moveaxis(np.pad(image, border, mode="edge").astype(integer), axis, 0)
+    edged = np.pad(image, border, mode="edge")
+    padded: npt.NDArray[np.signedinteger[Any]] = np.moveaxis(edged.astype(integer), axis, 0)
     shape = list(image.shape)
     shape[axis] = steps * len(kernels)
     result = np.empty(shape, np.uint8)
@@ -150,7 +151,9 @@ def _resample(image: ImageArray, axis: int, kernels: list[_Kernel], stride: int)
     for phase, (first, weights) in enumerate(kernels):
         total = sum(weights)
         # Twice the weighted sum, plus `total`: a floor division by 2 * total then rounds half up.
-        value = np.full_like(rows[phase :: len(kernels)], total, dtype=integer)
+        value: npt.NDArray[np.signedinteger[Any]] = np.full_like(
+            rows[phase :: len(kernels)], total, dtype=integer
+        )
         for index, weight in enumerate(weights, before + first):
             value += (2 * weight) * padded[index : index + (steps - 1) * stride + 1 : stride]
         value //= 2 * total

@@ -1,0 +1,160 @@
+"""The three lists of images that a search needs: for the weights, for the controller, for validation."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+from collections.abc import Collection
+from typing import NamedTuple
+
+from hnas_nni.data.layouts import EMBEDDED, VALIDATION_PHOTOS, DataError, ImageFiles, find_images
+from hnas_nni.data.resize import ImageArray
+from hnas_nni.data.sources import ImagePair, check_scale, load_files
+
+_LOGGER = logging.getLogger(__name__)
+_VALIDATION_SHARE = 0.1
+
+
+class Splits(NamedTuple):
+    """Three lists of images, no image in two of them."""
+
+    weight: list[ImagePair]
+    """Trains the weights of the networks."""
+    controller: list[ImagePair]
+    """Gives the PSNR that rewards the controller."""
+    validation: list[ImagePair]
+    """Chooses among finished architectures."""
+
+
+def load_splits(
+    data: str | os.PathLike[str] = EMBEDDED,
+    scale: int = 2,
+    *,
+    validation: str | os.PathLike[str] | None = None,
+    patch_size: int = 96,
+    weight_fraction: float = 0.4,
+    seed: int = 0,
+    limit: int | None = None,
+) -> Splits:
+    """Load images and divide them into weight, controller and validation split (paper, Algorithm 1).
+
+    The images of a folder are shuffled by the seed; the order does not depend on the file system. Without a
+    validation folder a tenth of them, at least one, is held out first. The first `weight_fraction` of the
+    rest is the weight split, the others the controller split. A copy of an image that is already in another
+    split is left out with a warning.
+
+    The embedded photographs have fixed lists: astronaut and chelsea for validation, and for the search
+    motorcycle, china, coffee, flower, rocket, of which by default the first two are the weight split; the seed
+    has no say.
+
+    Parameters
+    ----------
+    data
+        Images for the search: ``"photos"`` or a folder, as for :func:`hnas_nni.data.load_pairs`.
+    scale
+        Factor between LR and HR.
+    validation
+        Another such source for validation, for example Set5; by default a part of `data`.
+    patch_size
+        Least width and height of a search image in HR pixels; smaller ones are left out with a warning.
+    weight_fraction
+        Share of the search images that trains the weights, between 0 and 1; either split gets at least one.
+    seed
+        Decides the shuffle.
+    limit
+        Take at most so many images into each of the three lists.
+
+    Returns
+    -------
+    Splits
+        Three lists, none empty.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 3 images (2 with a validation source), an image of the validation source is
+        also in `data`, or the images cannot be used (see :func:`hnas_nni.data.load_pairs`).
+    """
+    check_scale(scale)
+    if not 0 < weight_fraction < 1:
+        raise DataError(f"weight_fraction is {weight_fraction}; it must lie between 0 and 1")
+    search, held_out = _search_files(data, scale, seed, hold_out=validation is None)
+    if validation is not None:
+        held_out = find_images(validation, scale)
+        _refuse_common_files(search, held_out)
+    if len(search) < 2:
+        needed = "3 images" if validation is None else "2 images beside a validation set"
+        raise DataError(f"{data}: too few images to split; at least {needed} are needed")
+
+    weight_count = min(max(1, round(weight_fraction * len(search))), len(search) - 1)
+    validation_pairs = load_files(held_out, scale, limit=limit)
+    weight = load_files(search[:weight_count], scale, minimum_size=patch_size, limit=limit)
+    controller = load_files(search[weight_count:], scale, minimum_size=patch_size, limit=limit)
+
+    seen = {_fingerprint(pair.lr): pair.name for pair in validation_pairs}
+    if validation is not None:
+        _refuse_copies([*weight, *controller], seen, data, validation)
+    weight = _without_copies(weight, seen)
+    seen.update((_fingerprint(pair.lr), pair.name) for pair in weight)
+    controller = _without_copies(controller, seen)
+    for name, pairs in (("weight", weight), ("controller", controller)):
+        if not pairs:
+            raise DataError(
+                f"{data}: no image is left for the {name} split, all are copies; give more images"
+            )
+    return Splits(weight, controller, validation_pairs)
+
+
+def _search_files(
+    data: str | os.PathLike[str], scale: int, seed: int, hold_out: bool
+) -> tuple[list[ImageFiles], list[ImageFiles]]:
+    """The search's files in the order of the splits, and those held out of them for validation."""
+    files = find_images(data, scale)
+    if data == EMBEDDED:
+        return (
+            [file for file in files if file.name not in VALIDATION_PHOTOS],
+            [file for file in files if file.name in VALIDATION_PHOTOS],
+        )
+    random.Random(seed).shuffle(files)
+    held_out = max(1, round(_VALIDATION_SHARE * len(files))) if hold_out else 0
+    return files[held_out:], files[:held_out]
+
+
+def _refuse_common_files(search: Collection[ImageFiles], validation: Collection[ImageFiles]) -> None:
+    used = {file.hr.resolve() for file in search}
+    for file in validation:
+        if file.hr.resolve() in used:
+            raise DataError(
+                f"{file.hr}: is in the search's images and in the validation set; give separate folders"
+            )
+
+
+def _refuse_copies(
+    pairs: list[ImagePair],
+    validation_names: dict[tuple[object, ...], str],
+    data: str | os.PathLike[str],
+    validation: str | os.PathLike[str],
+) -> None:
+    for pair in pairs:
+        if name := validation_names.get(_fingerprint(pair.lr)):
+            raise DataError(
+                f"{pair.name} in {data} is the same image as {name} in the validation set {validation}; "
+                "remove one"
+            )
+
+
+def _without_copies(pairs: list[ImagePair], seen: dict[tuple[object, ...], str]) -> list[ImagePair]:
+    """The pairs whose image is in no earlier split."""
+    kept = []
+    for pair in pairs:
+        if name := seen.get(_fingerprint(pair.lr)):
+            _LOGGER.warning("left out %s: the same image as %s, which is in another split", pair.name, name)
+        else:
+            kept.append(pair)
+    return kept
+
+
+def _fingerprint(image: ImageArray) -> tuple[object, ...]:
+    return (*image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest())
