@@ -127,6 +127,15 @@ class HierarchicalController(nn.Module):
         """Where the parameters live."""
         return next(self.parameters()).device
 
+    def settings(self) -> dict[str, Any]:
+        """Return the constructor's settings, which tell whether a saved state is for this kind of controller."""
+        return {
+            "hidden_size": self.hidden_size,
+            "conditioned": self.conditioned,
+            "temperature": self.temperature,
+            "tanh_constant": self.tanh_constant,
+        }
+
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> Decisions:
         """Draw `n` architectures at once; carries no gradient, :meth:`score` does.
@@ -226,7 +235,10 @@ class HierarchicalController(nn.Module):
         decisions = Decisions(
             choices=torch.stack(all_picked, 1),
             log_probs=torch.stack(
-                [row.gather(1, pick[:, None])[:, 0] for row, pick in zip(all_log_probabilities, all_picked, strict=True)],
+                [
+                    row.gather(1, picked[:, None])[:, 0]
+                    for row, picked in zip(all_log_probabilities, all_picked, strict=True)
+                ],
                 1,
             ),
             entropies=torch.stack([-(row.exp() * row).sum(1) for row in all_log_probabilities], 1),
