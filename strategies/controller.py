@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from strategies.layout import NETWORK_LEVEL, Decision, SpaceLayout
 
-_INIT_RANGE = 0.1  # ENAS (Pham et al., 2018, section 3.2): a start close to the uniform policy
 
 
 class LevelSums(NamedTuple):
@@ -119,8 +118,7 @@ class HierarchicalController(nn.Module):
             self.network = _LevelLSTM(layout.network, hidden_size, input_size)
             if not self.conditioned:
                 self.network_start = nn.Parameter(torch.empty(input_size))
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -_INIT_RANGE, _INIT_RANGE)
+        self._initialize()
 
     @property
     def device(self) -> torch.device:
@@ -198,6 +196,17 @@ class HierarchicalController(nn.Module):
     def decode(self, choices: Tensor) -> list[dict[str, Any]]:
         """Return the samples, label -> value, that `choices` (n, D) stand for."""
         return [self.layout.decode(row) for row in self._checked(choices).tolist()]
+
+    def _initialize(self) -> None:
+        # Weights as in ENAS, +-0.1 for 100 hidden units, so that the first policy is close to uniform. But not its
+        # +-0.1 for embeddings: they hardly change the hidden state, and the position learns to follow the cells
+        # several times later, or never at high learning rates (benchmarks/synthetic_search.py --embedding-range).
+        bound = self.hidden_size**-0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.uniform_(module.weight, -1, 1)
 
     def _checked(self, choices: Tensor) -> Tensor:
         decisions = self.layout.decisions
