@@ -1,0 +1,35 @@
+"""The hierarchical super-resolution space as NNI mutables, and as search-space JSON for nnictl.
+
+Importing this package is cheap: torch and NNI are imported when :class:`HNASSpace` is first touched.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.json_file import search_space_path, search_space_text
+from search_spaces.labels import decision_labels
+
+if TYPE_CHECKING:
+    from search_spaces.space import HNASSpace, search_space_json
+
+__all__ = ["HNASSpace", "decision_labels", "search_space_json", "search_space_path", "search_space_text"]
+
+_HEAVY = ("HNASSpace", "search_space_json")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HEAVY:
+        # NNI 3.0 looks through all of torch.nn and wonders at what torch put there since.
+        warnings.filterwarnings(
+            "ignore", message=".* is found to be not a nn.Module", category=RuntimeWarning
+        )
+        from search_spaces import space
+
+        return getattr(space, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HEAVY})

@@ -1,0 +1,130 @@
+"""The blocks of the space: cells of both kinds in every place, and where the upsampling cell stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from nni.mutable import Categorical, ensure_frozen
+from nni.nas.nn.pytorch import Cell, MutableModule
+from torch import nn
+
+from hnas_nni.genotype import (
+    CELL_OPERATIONS,
+    EDGES_PER_NODE,
+    INPUT_NODES,
+    INTERMEDIATE_NODES,
+    POSITION_LABEL,
+    Genotype,
+)
+from hnas_nni.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
+
+
+class SearchableBlocks(MutableModule):
+    """L places that each hold a normal and an upsampling cell, and a choice of the place that upsamples.
+
+    The choice is a mutable of this module, not of the space: NNI can't freeze a space with own mutables.
+
+    Parameters
+    ----------
+    scale, channels, layers
+        As for :class:`search_spaces.HNASSpace`.
+
+    Attributes
+    ----------
+    normal, upsampling
+        The L cells of each kind. All cells of a kind share their labels, and so their structure.
+    position
+        The choice of the place that upsamples, 1..L.
+    """
+
+    def __init__(self, scale: int, channels: int, layers: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.channels = channels
+        self.layers = layers
+        self.normal = nn.ModuleList(_make_cell("normal", channels, scale) for _ in range(layers))
+        self.upsampling = nn.ModuleList(_make_cell("upsampling", channels, scale) for _ in range(layers))
+        self.position = self.add_mutable(Categorical(range(1, layers + 1), label=POSITION_LABEL))
+        self._dry_run_position: int = ensure_frozen(self.position)
+
+    def blocks(self, position: int) -> Iterator[nn.Module]:
+        """Yield the L cells of the networks whose upsampling cell stands at `position`, counted from 1."""
+        for place, cell in enumerate(block_cells(position, self.layers)):
+            yield getattr(self, cell)[place]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run the cells with NNI's default choices: a dry run, of no use but to look at shapes."""
+        return run_blocks(self.blocks(self._dry_run_position), self._dry_run_position, x)
+
+    def freeze(self, sample: dict[str, Any]) -> Blocks:
+        """Return the blocks of one architecture, plain modules that keep the weights they have here.
+
+        Parameters
+        ----------
+        sample
+            The space's labels and their values.
+
+        Raises
+        ------
+        nni.mutable.SampleValidationError
+            If the sample is not in the space.
+        """
+        self.validate(sample)
+        genotype = self.genotype(sample)
+        blocks = genotype.build(self.scale, self.channels, self.layers).blocks
+        load_fitting(blocks, self.sub_state_dict(genotype))
+        return blocks
+
+    def genotype(self, sample: dict[str, Any]) -> Genotype:
+        """Return the architecture of a valid sample; other labels, as those of an evaluator, are ignored."""
+        choices = self.simplify().items()
+        return Genotype.from_sample({label: choice.freeze(sample) for label, choice in choices})
+
+    def sub_state_dict(self, genotype: Genotype) -> dict[str, torch.Tensor]:
+        """Return the weights of one architecture, named as in its :class:`~hnas_nni.network.Blocks`.
+
+        Works on the space as it was built and on the supernets that NNI's one-shot strategies make of it.
+        """
+        weights: dict[str, torch.Tensor] = {}
+        for place, name in enumerate(block_cells(genotype.position, self.layers)):
+            cell = getattr(self, name)[place]
+            for key, weight in cell.preprocessor.state_dict().items():
+                weights[f"{place}.preprocessor.{key}"] = weight
+            for node, slot, edge in getattr(genotype, name).slots():
+                first = node - INPUT_NODES
+                # NNI's Cell keeps operations by slot, its supernet cells by the node that is read.
+                choices = cell.ops[first][slot if isinstance(cell, Cell) else edge.source]
+                for key, weight in choices[edge.operation].state_dict().items():
+                    weights[f"{place}.ops.{first}.{slot}.{key}"] = weight
+        return weights
+
+
+def load_fitting(module: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Copy those weights into a module that have their place there, in name and shape."""
+    own = module.state_dict()
+    fitting = {key: value for key, value in weights.items() if key in own and own[key].shape == value.shape}
+    module.load_state_dict(fitting, strict=False)
+
+
+def _make_cell(name: str, channels: int, scale: int) -> Cell:
+    factories = {
+        operation: partial(_make_candidate, name, operation, channels, scale)
+        for operation in CELL_OPERATIONS[name]
+    }
+    return Cell(
+        factories,
+        num_nodes=INTERMEDIATE_NODES,
+        num_ops_per_node=EDGES_PER_NODE,
+        num_predecessors=INPUT_NODES,
+        preprocessor=Preprocessor(channels),
+        label=name,
+    )
+
+
+def _make_candidate(
+    cell: str, operation: str, channels: int, scale: int, node: int, slot: int, source: int | None
+) -> nn.Module:
+    return candidate(cell, operation, source, channels, scale)

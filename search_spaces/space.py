@@ -1,0 +1,138 @@
+"""The hierarchical space of super-resolution networks as an NNI model space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from nni.mutable import CategoricalMultiple, Mutable, SampleValidationError
+from nni.mutable.mutable import LabeledMutable
+from nni.nas.nn.pytorch import ModelSpace
+
+from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
+from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
+from search_spaces.blocks import SearchableBlocks, load_fitting
+from search_spaces.input_pick import InputPick
+from search_spaces.labels import decision_labels
+
+
+class HNASSpace(ModelSpace):
+    """All networks of L blocks of the hierarchical space (paper, section II), for any strategy of NNI.
+
+    Labels are ``normal/input_2_0``, ``normal/op_2_0``, ..., ``upsampling/...`` for the two cells, which all
+    layers share, and ``upsample_position`` (1..L); :func:`search_spaces.decision_labels` lists them. Every
+    layer holds a normal and an upsampling cell; :meth:`freeze` leaves one of them.
+
+    Parameters
+    ----------
+    scale
+        Upscaling factor: 2, 3 or 4.
+    channels
+        C, the channels of an operation; blocks hand on 4C (8 in the paper's search, 64 in its networks).
+    layers
+        L, the number of blocks, at least 2.
+
+    Raises
+    ------
+    ValueError
+        If scale, channels or layers are out of range.
+
+    Examples
+    --------
+    >>> space = HNASSpace(scale=2, channels=8, layers=12)
+    >>> network = space.freeze(Genotype.random(0).to_sample())
+    >>> network(torch.zeros(1, 3, 16, 16)).shape
+    torch.Size([1, 3, 32, 32])
+    """
+
+    def __init__(self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS) -> None:
+        check_network_size(scale, channels, layers)
+        super().__init__()
+        self.scale = scale
+        self.channels = channels
+        self.layers = layers
+        self.stem = Stem(channels)
+        self.blocks = SearchableBlocks(scale, channels, layers)
+        self.tail = Tail(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Upscale a batch by NNI's default choices: ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
+        return self.tail(self.blocks(self.stem(x)))
+
+    def freeze(self, sample: dict[str, Any]) -> HNASNetwork:
+        """Return the plain network of one architecture, the one that its :class:`~hnas_nni.Genotype` builds.
+
+        It gets copies of its weights in this space, wherever shapes allow. That is all of them if a one-shot
+        strategy of NNI made a supernet of the space. In a space as it was built, NNI does not know which node
+        an edge reads, so that all upsampling candidates upsample; for an edge that keeps the size, the kernel
+        of the transposed convolution is that of the upsampling one at x2 and x3, and a new one at x4.
+
+        Parameters
+        ----------
+        sample
+            The space's labels and their values; input picks are one-element lists. Other labels are ignored.
+
+        Raises
+        ------
+        nni.mutable.SampleValidationError
+            If a label is missing or a value is not in the space.
+        """
+        self.validate(sample)
+        genotype = self.blocks.genotype(sample)
+        network = genotype.build(self.scale, self.channels, self.layers)
+        network.to(self.tail.conv.weight).train(self.training)
+        load_fitting(network, self.sub_state_dict(genotype))
+        return network
+
+    def sub_state_dict(self, genotype: Genotype) -> dict[str, torch.Tensor]:
+        """Return the weights of one architecture, under the names they have in the network that it builds."""
+        parts = {
+            "stem": self.stem.state_dict(),
+            "blocks": self.blocks.sub_state_dict(genotype),
+            "tail": self.tail.state_dict(),
+        }
+        return {f"{part}.{key}": weight for part, weights in parts.items() for key, weight in weights.items()}
+
+    def leaf_mutables(self, is_leaf: Callable[[Mutable], bool]) -> Iterable[LabeledMutable]:
+        """Yield the choices of the space; see :meth:`nni.mutable.Mutable.leaf_mutables`."""
+        for mutable in super().leaf_mutables(is_leaf):
+            yield InputPick.of(mutable) if type(mutable) is CategoricalMultiple else mutable
+
+    @classmethod
+    def create_fixed_module(
+        cls, sample: dict[str, Any], scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS
+    ) -> HNASNetwork:
+        """Build the network of a sample without building the space; NNI does so in a trial.
+
+        Raises
+        ------
+        nni.mutable.SampleValidationError
+            If a label is missing or a value is not in the space.
+        """
+        own = {label: sample[label] for label in decision_labels() if label in sample}
+        try:
+            return Genotype.from_sample(own).build(scale, channels, layers)
+        except GenotypeError as error:
+            raise SampleValidationError(str(error)) from error
+
+
+def search_space_json(scale: int = 2, layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
+    """Return the space as nnictl's search space, read off :class:`HNASSpace`.
+
+    Input picks are plain integers there. The labels stand in the order of the hierarchical controller.
+
+    Parameters
+    ----------
+    scale
+        Upscaling factor: 2, 3 or 4. The choices are the same for all of them.
+    layers
+        L, the number of blocks, at least 2.
+
+    Raises
+    ------
+    ValueError
+        If scale or layers are out of range.
+    """
+    choices = HNASSpace(scale=scale, channels=1, layers=layers).simplify()
+    return {label: {"_type": "choice", "_value": list(choices[label].values)} for label in decision_labels()}
