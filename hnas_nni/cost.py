@@ -87,11 +87,11 @@ def count(
     """
     with torch.device("meta"):
         network = genotype.build(scale, channels, layers)
-    return profile(network, (1, 3, *lr_size))
+    return profile(network, torch.zeros(1, 3, *lr_size, device="meta"))
 
 
-def profile(module: nn.Module, *input_shapes: tuple[int, ...]) -> Cost:
-    """Count one forward pass of a module with thop, on the meta device.
+def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
+    """Count one forward pass of a module with thop.
 
     thop's own rule for transposed convolutions counts output positions and so is too large by the square of the
     stride; ours counts input positions. Modules other than convolutions cost nothing.
@@ -99,9 +99,9 @@ def profile(module: nn.Module, *input_shapes: tuple[int, ...]) -> Cost:
     Parameters
     ----------
     module
-        A module on the meta device; thop's hooks and counters are removed afterwards.
-    *input_shapes
-        Shapes of the tensors to call it with.
+        The module; thop's hooks and counters are removed afterwards.
+    *inputs
+        Tensors to call it with, on the module's device. On the meta device nothing is computed.
     """
     import thop
 
@@ -123,7 +123,6 @@ def profile(module: nn.Module, *input_shapes: tuple[int, ...]) -> Cost:
         for leaf in module.modules()
         if next(leaf.children(), None) is None and type(leaf) is not nn.Conv2d
     }
-    inputs = tuple(torch.zeros(shape, device="meta") for shape in input_shapes)
     with torch.device("cpu"):  # thop's counters hold numbers, whatever device is the default around us
         macs, _ = thop.profile(module, inputs=inputs, custom_ops=rules, verbose=False)
     params = sum(parameter.numel() for parameter in module.parameters())
@@ -160,31 +159,28 @@ class CostTable:
         self.channels = channels
         self.layers = layers
         self.lr_size = lr_size
-        low, high = lr_size, (lr_size[0] * scale, lr_size[1] * scale)
+        low = lr_size[0] * lr_size[1]
+        high = low * scale**2
         maps = len(NODES) * channels
-        with torch.device("meta"):
-            self._ends = profile(Stem(channels), (1, 3, *low)) + profile(Tail(channels), (1, maps, *high))
-            self._preprocessor = {
-                size: sum((profile(branch, (1, maps, *size)) for branch in Preprocessor(channels)), Cost())
-                for size in (low, high)
-            }
-            self._normal = {
-                (operation, size): profile(
-                    candidate("normal", operation, None, channels, scale), (1, channels, *size)
-                )
-                for operation in CELL_OPERATIONS["normal"]
-                for size in (low, high)
-            }
-            # By whether the edge reads an input node, which is of low resolution.
-            self._upsampling = {
-                (operation, reads_input): profile(
-                    candidate("upsampling", operation, 0 if reads_input else INPUT_NODES, channels, scale),
-                    (1, channels, *(low if reads_input else high)),
-                )
-                for operation in CELL_OPERATIONS["upsampling"]
-                for reads_input in (True, False)
-            }
-        self._low, self._high = low, high
+        preprocessor = _pixel_cost(Preprocessor(channels)[0], maps) * INPUT_NODES
+        normal = {
+            operation: _pixel_cost(candidate("normal", operation, None, channels, scale), channels)
+            for operation in CELL_OPERATIONS["normal"]
+        }
+        self._ends = _pixel_cost(Stem(channels), 3).at(low) + _pixel_cost(Tail(channels), maps).at(high)
+        # A normal block before and behind the upsampling cell, by operation.
+        self._normal_low, self._normal_high = (
+            {operation: cost.at(pixels) for operation, cost in normal.items()} for pixels in (low, high)
+        )
+        self._preprocessor_low, self._preprocessor_high = preprocessor.at(low), preprocessor.at(high)
+        # An edge of the upsampling cell reads an input node, at low resolution, or an intermediate one.
+        self._upsampling = {
+            (operation, reads_input): _pixel_cost(
+                candidate("upsampling", operation, 0 if reads_input else INPUT_NODES, channels, scale), channels
+            ).at(low if reads_input else high)
+            for operation in CELL_OPERATIONS["upsampling"]
+            for reads_input in (True, False)
+        }
 
     def __call__(self, genotype: Genotype) -> Cost:
         """Return the cost of a genotype.
@@ -195,14 +191,15 @@ class CostTable:
             If the genotype's position lies behind the last layer.
         """
         genotype.check_layers(self.layers)
-        normal_low = self._normal_block(genotype, self._low)
-        normal_high = self._normal_block(genotype, self._high)
+        edges = genotype.normal.edges
+        normal_low = sum((self._normal_low[edge.operation] for edge in edges), self._preprocessor_low)
+        normal_high = sum((self._normal_high[edge.operation] for edge in edges), self._preprocessor_high)
         upsampling = sum(
             (
                 self._upsampling[edge.operation, edge.source < INPUT_NODES]
                 for edge in genotype.upsampling.edges
             ),
-            self._preprocessor[self._low],
+            self._preprocessor_low,
         )
         return (
             self._ends
@@ -211,10 +208,28 @@ class CostTable:
             + normal_high * (self.layers - genotype.position)
         )
 
-    def _normal_block(self, genotype: Genotype, size: tuple[int, int]) -> Cost:
-        return sum(
-            (self._normal[edge.operation, size] for edge in genotype.normal.edges), self._preprocessor[size]
-        )
+
+@dataclass(frozen=True)
+class _PixelCost:
+    """Cost of a module as a straight line over the number of input pixels."""
+
+    slope: Cost
+    constant: Cost
+
+    def at(self, pixels: int) -> Cost:
+        return self.slope * pixels + self.constant
+
+    def __mul__(self, times: int) -> _PixelCost:
+        return _PixelCost(self.slope * times, self.constant * times)
+
+
+def _pixel_cost(module: nn.Module, channels: int) -> _PixelCost:
+    """Profile a module at two small sizes; exact, as all its convolutions keep or multiply the number of pixels."""
+    small, large = (profile(module, torch.zeros(1, channels, 2, width)) for width in (2, 3))
+    slope = Cost(
+        (large.conv_macs - small.conv_macs) // 2, (large.deconv_macs - small.deconv_macs) // 2, params=0
+    )
+    return _PixelCost(slope, small + slope * -4)
 
 
 @lru_cache(maxsize=32)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hnas_nni.files import replacing
 
 if TYPE_CHECKING:
     from hnas_nni.network import HNASNetwork
@@ -291,6 +292,11 @@ class Genotype:
         """Return the file form: one edge a line, so that versions compare well; written to `path` if given.
 
         The file appears whole or not at all.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder of `path` does not exist.
         """
         document = self.to_dict()
         lines = ["{", f'  "format": "{_FORMAT}",', f'  "version": {_VERSION},']
@@ -304,7 +310,8 @@ class Genotype:
         lines += [f'  "position": {self.position}', "}", ""]
         text = "\n".join(lines)
         if path is not None:
-            _write_atomically(Path(path), text)
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         return text
 
     @classmethod
@@ -333,14 +340,6 @@ def _parse(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise GenotypeError(f"not valid JSON: {error}") from error
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text)
-    os.replace(file.name, path)
 
 
 def _is_int(value: object) -> bool:

@@ -123,6 +123,10 @@ class CellBlock(nn.Module):
         )
         self._sources = [[edge.source for edge in cell.incoming(node)] for node in NODES]
 
+    def operation(self, node: int, slot: int) -> nn.Module:
+        """Return the operation of an edge: the first (0) or second (1) into intermediate node 2..5."""
+        return self.ops[node - INPUT_NODES][slot]
+
     def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
         """Compute the block from the outputs of the second-last and the last block, ``(n, 4C, h, w)`` each."""
         nodes = self.preprocessor(states)

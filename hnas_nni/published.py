@@ -84,3 +84,10 @@ HNAS_C = Genotype(
     position=12,
 )
 """HNAS-C, found with lambda = 0.9: the most accurate of the three."""
+
+_BY_NAME = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C}
+
+
+def published(name: str) -> Genotype | None:
+    """Return a published architecture by its name, in upper or lower case, or None if it has another name."""
+    return _BY_NAME.get(name.upper())

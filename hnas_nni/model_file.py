@@ -1,0 +1,78 @@
+"""Trained networks as files: safetensors with the genotype inside, so that the file alone is enough to load it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from hnas_nni.files import replacing
+from hnas_nni.genotype import Genotype
+from hnas_nni.network import HNASNetwork
+
+_FORMAT = "hnas-model"
+_VERSION = "1"
+
+
+class ModelFileError(ValueError):
+    """A file that is not one of our models, or is damaged; the message names it."""
+
+
+def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+    """Write weights, genotype, scale, channels and layers to a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    metadata = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "genotype": network.genotype.to_json(),
+        "scale": str(network.scale),
+        "channels": str(network.channels),
+        "layers": str(network.layers),
+    }
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
+    """Load a network that :func:`save` wrote, in evaluation mode. No code of the file is executed.
+
+    Parameters
+    ----------
+    path
+        The safetensors file.
+    device
+        Where the network goes, e.g. "cuda".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged or not one of ours.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ModelFileError(f"{path}: a safetensors file, but not a model of hnas-nni")
+            if metadata.get("version") != _VERSION:
+                raise ModelFileError(f"{path}: version {metadata.get('version')} can't be read; update hnas-nni")
+            genotype = Genotype.from_json(metadata["genotype"])
+            network = genotype.build(*(int(metadata[key]) for key in ("scale", "channels", "layers")))
+            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except ModelFileError:
+        raise
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(f"{path}: damaged or not a model of hnas-nni ({reason})") from error
+    return network.to(device).eval()

@@ -1,0 +1,123 @@
+"""The training step: L1 loss and Adam with a cosine learning rate (paper, section III-A)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.adam import adam
+
+FIRST_LEARNING_RATE = 1e-3
+LAST_LEARNING_RATE = 1e-5
+
+
+class Adam:
+    """Adam on whichever parameters a step has gradients for (Kingma & Ba, 2015).
+
+    The arithmetic is torch's fused kernel. :class:`torch.optim.Adam` itself is not used because its constructor
+    imports torch's compiler, which takes longer than the rest of what a trial imports, and because it walks over all
+    parameters where a step touches only those of one path.
+
+    Parameters
+    ----------
+    betas
+        Decay of the two moments.
+    eps
+        Added to the denominator.
+    """
+
+    def __init__(self, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        self.betas = betas
+        self.eps = eps
+        self._moments: dict[nn.Parameter, tuple[Tensor, Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
+        """Update the parameters that have a gradient, and drop their gradients."""
+        active = [parameter for parameter in parameters if parameter.grad is not None]
+        for parameter in active:
+            if parameter not in self._moments:
+                zeros = torch.zeros_like(parameter)
+                steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                self._moments[parameter] = (zeros, zeros.clone(), steps)
+        first, second, steps = ([self._moments[parameter][i] for parameter in active] for i in range(3))
+        adam(
+            active,
+            [parameter.grad for parameter in active],
+            first,
+            second,
+            [],
+            steps,
+            fused=True,
+            amsgrad=False,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=self.eps,
+            maximize=False,
+        )
+        for parameter in active:
+            parameter.grad = None
+
+
+def cosine_learning_rate(
+    progress: float, first: float = FIRST_LEARNING_RATE, last: float = LAST_LEARNING_RATE
+) -> float:
+    """Return the learning rate after a share `progress` (0..1) of the steps: half a cosine from `first` to `last`."""
+    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
+    """Do one step on the L1 loss.
+
+    Parameters
+    ----------
+    network
+        Maps ``(n, 3, h, w)`` to ``(n, 3, s * h, s * w)``.
+    optimizer
+        Keeps the moments.
+    lr, hr
+        Batch of aligned patches in 0..1.
+    learning_rate
+        Of this step.
+
+    Returns
+    -------
+    torch.Tensor
+        The loss before the step, detached; reading it waits for the device.
+    """
+    loss = F.l1_loss(network(lr), hr)
+    loss.backward()
+    optimizer.step(network.parameters(), learning_rate)
+    return loss.detach()
+
+
+@torch.no_grad()
+def patch_psnr(network: nn.Module, lr: Tensor, hr: Tensor, scale: int, batch: int = 16) -> float:
+    """Return the mean PSNR on Y over a set of patches, in dB.
+
+    Parameters
+    ----------
+    network
+        Set to evaluation mode for the while.
+    lr, hr
+        uint8 ``(n, 3, h, w)`` and ``(n, 3, s * h, s * w)``, on the network's device.
+    scale
+        s; a border of so many pixels is left out.
+    batch
+        Patches at a time.
+    """
+    from hnas_nni.metrics import psnr_y_batch
+
+    training = network.training
+    network.eval()
+    values = [
+        psnr_y_batch(network(low.float().div(255)), high, scale)
+        for low, high in zip(lr.split(batch), hr.split(batch), strict=True)
+    ]
+    network.train(training)
+    return float(torch.cat(values).mean())
