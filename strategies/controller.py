@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from strategies.layout import NETWORK_LEVEL, Decision, SpaceLayout
 
 
-
 class LevelSums(NamedTuple):
     """Sums over one level's decisions, each of shape (n,), in nats."""
 
@@ -54,10 +53,10 @@ class HierarchicalController(nn.Module):
 
     A cell's LSTM makes its decisions one after another. An input pick is attention over the earlier nodes,
     ``v^T tanh(W1 e + W2 h)``; any other decision is linear in the hidden state h. What was picked is embedded
-    and fed to the next step. A cell's input nodes have learnt embeddings e; that of an intermediate node is the
-    hidden state after the node's last decision. The network level's LSTM starts from the concatenation of the
-    cells' last hidden states, its first input, so that its decisions (HNAS: the position of the upsampling cell)
-    depend on the cells; all LSTMs have the same hidden size, as in the paper.
+    and fed to the next step. A cell's input nodes have learnt embeddings e; that of an intermediate node is
+    the hidden state after the node's last decision. The network level's LSTM starts from the concatenation of
+    the cells' last hidden states, its first input, so that its decisions (HNAS: the position of the
+    upsampling cell) depend on the cells; all LSTMs have the same hidden size, as in the paper.
 
     Parameters
     ----------
@@ -66,12 +65,13 @@ class HierarchicalController(nn.Module):
     hidden_size
         Width of the LSTMs; the paper's is 100.
     conditioned
-        False is the paper's ablation: the network level starts from a learnt vector, independent of the cells.
+        False is the paper's ablation: the network level starts from a learnt vector, independent of the
+        cells.
     temperature
         Divides all logits; above 1 the policy is closer to uniform (ENAS uses 5). None for no scaling.
     tanh_constant
-        Bounds all logits by ``tanh_constant * tanh(logits)`` so that no candidate ever dies out (ENAS uses 2.5).
-        None for no bound.
+        Bounds all logits by ``tanh_constant * tanh(logits)`` so that no candidate ever dies out (ENAS uses
+        2.5). None for no bound.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class HierarchicalController(nn.Module):
         return next(self.parameters()).device
 
     def settings(self) -> dict[str, Any]:
-        """Return the constructor's settings, which tell whether a saved state is for this kind of controller."""
+        """Return the constructor's settings; a saved state fits only a controller with the same."""
         return {
             "hidden_size": self.hidden_size,
             "conditioned": self.conditioned,
@@ -143,7 +143,8 @@ class HierarchicalController(nn.Module):
         n
             How many.
         generator
-            Source of randomness; torch's global one if None. It may live on another device than the controller.
+            Source of randomness; torch's global one if None. It may live on another device than the
+            controller.
 
         Raises
         ------
@@ -198,9 +199,9 @@ class HierarchicalController(nn.Module):
         return [self.layout.decode(row) for row in self._checked(choices).tolist()]
 
     def _initialize(self) -> None:
-        # Weights as in ENAS, +-0.1 for 100 hidden units, so that the first policy is close to uniform. But not its
-        # +-0.1 for embeddings: they hardly change the hidden state, and the position learns to follow the cells
-        # several times later, or never at high learning rates (benchmarks/synthetic_search.py --embedding-range).
+        # Weights as in ENAS, +-0.1 for 100 hidden units: the first policy is close to uniform. Its +-0.1 for
+        # embeddings hardly moves the hidden state, so that the position learns late, or at high learning
+        # rates never, to follow the cells: +-1 needs half the updates.
         bound = self.hidden_size**-0.5
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
@@ -211,7 +212,9 @@ class HierarchicalController(nn.Module):
     def _checked(self, choices: Tensor) -> Tensor:
         decisions = self.layout.decisions
         if choices.ndim != 2 or choices.shape[1] != len(decisions):
-            raise ValueError(f"choices: shape {tuple(choices.shape)} is not valid; expected (n, {len(decisions)})")
+            raise ValueError(
+                f"choices: shape {tuple(choices.shape)} is not valid; expected (n, {len(decisions)})"
+            )
         choices = choices.to(self.device, torch.int64)
         sizes = torch.tensor([len(decision.values) for decision in decisions], device=self.device)
         if bool(((choices < 0) | (choices >= sizes)).any()):
@@ -270,7 +273,8 @@ class _LevelLSTM(nn.Module):
         super().__init__()
         self.decisions = decisions
         self.lstm = nn.LSTMCell(input_size, hidden_size)
-        # Operations of one cell share head and embeddings, as in ENAS: the LSTM's state tells the edges apart.
+        # Operations of one cell share head and embeddings, as in ENAS: the LSTM's state tells the edges
+        # apart.
         self.head_of: list[int] = []
         heads: dict[str, int] = {}
         sizes: list[int] = []
@@ -296,7 +300,7 @@ class _LevelLSTM(nn.Module):
         generator: torch.Generator | None,
         shape: Callable[[Tensor], Tensor],
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Return the picks (n,) and log-probabilities (n, candidates) of each decision, and the last hidden state."""
+        """Return each decision's picks (n,) and log-probabilities (n, k), and the last hidden state."""
         n = len(start)
         nodes: dict[int, Tensor] = {}
         keys: dict[int, Tensor] = {}
@@ -307,7 +311,9 @@ class _LevelLSTM(nn.Module):
         picks, log_probabilities = [], []
         for column, decision in enumerate(self.decisions):
             if decision.kind == "input":
-                energies = torch.stack([keys[node] for node in decision.values], 1) + self.query(hidden)[:, None]
+                energies = (
+                    torch.stack([keys[node] for node in decision.values], 1) + self.query(hidden)[:, None]
+                )
                 logits = self.energy(torch.tanh(energies))[..., 0]
             else:
                 logits = self.heads[self.head_of[column]](hidden)

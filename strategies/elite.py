@@ -33,7 +33,7 @@ class EliteMemory:
         return len(self._rewards)
 
     def add(self, choices: Tensor, rewards: Tensor) -> None:
-        """Take in architectures (n, D) and their rewards (n,); a reward measured again replaces the old one."""
+        """Take in architectures (n, D) and rewards (n,); a reward measured again replaces the old one."""
         if self.size:
             self._rewards |= zip(map(tuple, choices.tolist()), rewards.tolist(), strict=True)
             best = sorted(self._rewards.items(), key=lambda entry: entry[1], reverse=True)

@@ -168,11 +168,13 @@ class SpaceLayout:
             If there are not as many indices as decisions, or one is out of range.
         """
         if len(indices) != len(self.decisions):
-            raise LayoutError(f"indices: got {len(indices)}, but the space has {len(self.decisions)} decisions")
+            raise LayoutError(
+                f"indices: got {len(indices)}, but the space has {len(self.decisions)} decisions"
+            )
         for decision, index in zip(self.decisions, indices, strict=True):
             if not 0 <= index < len(decision.values):
                 raise LayoutError(
-                    f"{decision.label}: index {index} is out of range; it has {len(decision.values)} candidates"
+                    f"{decision.label}: index {index} is out of range, 0..{len(decision.values) - 1}"
                 )
         return {
             decision.label: decision.values[index]
@@ -201,16 +203,16 @@ class SpaceLayout:
         Parameters
         ----------
         search_space
-            Label -> ``{"_type": "choice", "_value": [...]}`` or ``{"_type": "randint", "_value": [low, high]}``
-            (`high` is not included).
+            Label -> ``{"_type": "choice", "_value": [...]}`` or ``{"_type": "randint", "_value": [low,
+            high]}`` (`high` is not included).
         network_labels, cells
             Passed on to :meth:`from_choices`.
 
         Raises
         ------
         LayoutError
-            If a parameter is nested or not categorical, or the levels can't be told apart; the message names the
-            label.
+            If a parameter is nested or not categorical, or the levels can't be told apart; the message names
+            the label.
         """
         if not isinstance(search_space, Mapping):
             raise LayoutError(f"search space: expected a JSON object, got {type(search_space).__name__}")
@@ -238,8 +240,8 @@ class SpaceLayout:
             Labels of the network level, in order. None: those not in `cells`; without `cells` those without
             a ``/``.
         cells
-            Name of the cell -> its labels. None: what stands before a label's last ``/`` is its cell, and cells
-            come in the order of their first label.
+            Name of the cell -> its labels. None: what stands before a label's last ``/`` is its cell, and
+            cells come in the order of their first label.
 
         Raises
         ------
@@ -250,7 +252,9 @@ class SpaceLayout:
             network_labels = [network_labels]
         if network_labels is None:
             listed = {label for labels in (cells or {}).values() for label in labels}
-            network_labels = [label for label in choices if label not in listed and (cells or "/" not in label)]
+            network_labels = [
+                label for label in choices if label not in listed and (cells or "/" not in label)
+            ]
         if cells is None:
             cells = _cells_by_prefix(label for label in choices if label not in set(network_labels))
         placed = [*(label for labels in cells.values() for label in labels), *network_labels]
@@ -278,7 +282,9 @@ def _candidates(label: str, spec: Any) -> list[Any]:
         raise LayoutError(f'{label}: expected {{"_type": ..., "_value": ...}}, got {spec!r}')
     kind, values = spec["_type"], spec["_value"]
     if kind not in ("choice", "randint"):
-        raise LayoutError(f'{label}: "{kind}" is not categorical; this controller decides "choice" and "randint"')
+        raise LayoutError(
+            f'{label}: "{kind}" is not categorical; this controller decides "choice" and "randint"'
+        )
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise LayoutError(f"{label}: _value must be a list, got {values!r}")
     if kind == "choice":

@@ -1,4 +1,4 @@
-"""REINFORCE for the hierarchical controller (HNAS, section II-D), and what small budgets need on top of it."""
+"""REINFORCE for the hierarchical controller (HNAS, section II-D), and what small budgets need besides."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class PolicyGradient:
 
     ``-(log pi) * (R - b) - entropy_weight * H``
 
-    (Williams, 1992; HNAS, section II-D), where b is an exponential moving average of earlier rewards and H the
-    sum of the entropies the decisions were drawn with. Architectures are re-scored under today's policy, so they
-    may have been drawn a few updates ago, as in a search with several trials in flight. The defaults are the
-    paper's, for a supernet that rewards tens of thousands of samples; ``PolicyGradient(controller,
+    (Williams, 1992; HNAS, section II-D), where b is an exponential moving average of earlier rewards and H
+    the sum of the entropies the decisions were drawn with. Architectures are re-scored under today's policy,
+    so they may have been drawn a few updates ago, as in a search with several trials in flight. The defaults
+    are the paper's, for a supernet that rewards tens of thousands of samples; ``PolicyGradient(controller,
     **SMALL_BUDGET)`` suits a search of some hundred trials, where they would hardly move the policy.
 
     Parameters
@@ -47,7 +47,8 @@ class PolicyGradient:
         Weight of the entropy H, in rewards per nat; with `normalize_advantage` in standard deviations of the
         reward.
     position_weight
-        Weight of the network level's log-probability and entropy against the cells'; the authors' code has 10.
+        Weight of the network level's log-probability and entropy against the cells'; the authors' code has
+        10.
     baseline_decay
         Decay of b, in [0, 1).
     gradient_clip
@@ -57,8 +58,9 @@ class PolicyGradient:
         unit (Andrychowicz et al., "What Matters In On-Policy Reinforcement Learning?", ICLR 2021,
         arXiv:2006.05990).
     elite_size
-        Learn from this many best architectures again at each step, 0 for none: priority queue training (Abolafia
-        et al., 2018, arXiv:1801.03526). For rewards that stay comparable, as those of separate trials do.
+        Learn from this many best architectures again at each step, 0 for none: priority queue training
+        (Abolafia et al., 2018, arXiv:1801.03526). For rewards that stay comparable, as those of separate
+        trials do.
     elite_weight
         Weight of the elite's mean log-probability in the objective.
 
@@ -107,10 +109,10 @@ class PolicyGradient:
     def update(self, choices: Tensor, rewards: Tensor | Sequence[float]) -> dict[str, float]:
         """Take one step on a batch of architectures and their rewards.
 
-        The baseline takes in the batch after its advantages are computed, so b does not depend on the rewards it
-        is compared with; only the first batch is compared with its own mean. A reward that is not finite (a trial
-        that diverged) is left out with a warning and counted in :attr:`ignored`; if none is left, nothing is
-        learnt.
+        The baseline takes in the batch after its advantages are computed, so b does not depend on the rewards
+        it is compared with; only the first batch is compared with its own mean. A reward that is not finite
+        (a trial that diverged) is left out with a warning and counted in :attr:`ignored`; if none is left,
+        nothing is learnt.
 
         Parameters
         ----------
@@ -134,7 +136,7 @@ class PolicyGradient:
         rewards = torch.as_tensor(rewards, dtype=torch.float64).detach().cpu()
         if rewards.shape != choices.shape[:1]:
             raise ValueError(
-                f"rewards: shape {tuple(rewards.shape)} does not fit {len(choices)} architectures; give one for each"
+                f"rewards: shape {tuple(rewards.shape)} does not fit {len(choices)} architectures"
             )
         finite = torch.isfinite(rewards)
         ignored = int((~finite).sum())
@@ -178,8 +180,8 @@ class PolicyGradient:
     def state_dict(self) -> dict[str, Any]:
         """Return all that learning goes on from: policy, Adam's moments, baseline, elite and counters.
 
-        Continuing from it equals never having stopped, bit for bit on one machine's CPU, if the caller restores
-        the generator it samples with. It holds only tensors and plain data: ``torch.load(...,
+        Continuing from it equals never having stopped, bit for bit on one machine's CPU, if the caller
+        restores the generator it samples with. It holds only tensors and plain data: ``torch.load(...,
         weights_only=True)`` reads it.
         """
         return {
@@ -202,12 +204,14 @@ class PolicyGradient:
             If the state is of another search space or another kind of controller.
         """
         if state["space"] != self.controller.layout.to_json():
-            raise ValueError("state: was saved for another search space; start a new search, or use that space")
+            raise ValueError(
+                "state: was saved for another search space; start a new search, or use that space"
+            )
         saved, settings = state["controller_settings"], self.controller.settings()
         for name, value in settings.items():
             if saved[name] != value:
                 raise ValueError(
-                    f"state: was saved by a controller with {name}={saved[name]!r}, but this one has {value!r}"
+                    f"state: its controller has {name}={saved[name]!r}, but this one has {value!r}"
                 )
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -12,8 +12,8 @@ class RunningBaseline:
     """Moving averages of the reward and of its squared distance from that average.
 
     With decay d, each batch of rewards R makes ``b <- d * b + (1 - d) * mean(R)`` and
-    ``v <- d * v + (1 - d) * mean((R - b)^2)`` around the b before. The first batch starts b, and the first one
-    with any spread starts v.
+    ``v <- d * v + (1 - d) * mean((R - b)^2)`` around the b before. The first batch starts b, and the first
+    one with any spread starts v.
 
     Parameters
     ----------

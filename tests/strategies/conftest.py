@@ -35,7 +35,7 @@ def hnas_layout(hnas_search_space: dict[str, Any]) -> SpaceLayout:
 
 @pytest.fixture(scope="session")
 def small_search_space() -> dict[str, Any]:
-    """Return a space of two cells and two network-level choices that can be counted out: 1,728 architectures."""
+    """Return a space of two cells and two network-level choices, small enough to count out: 1,728."""
     return {
         "a/op_1_0": _choice("conv", "pool"),
         "a/input_1_0": _choice(0),

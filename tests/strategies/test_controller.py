@@ -1,4 +1,4 @@
-"""The controller is a proper distribution over architectures, and its levels depend on each other as they should."""
+"""The controller is a proper distribution over architectures, and the position depends on the cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from strategies.layout import LayoutError, SpaceLayout
 BOTH = pytest.mark.parametrize("conditioned", [True, False])
 
 
-def make(layout: SpaceLayout, conditioned: bool = True, spread: float = 1.0, **settings: float) -> HierarchicalController:
+def make(
+    layout: SpaceLayout, conditioned: bool = True, spread: float = 1.0, **settings: float
+) -> HierarchicalController:
     """Return a controller whose weights are large enough for a policy far from uniform."""
     torch.manual_seed(0)
     controller = HierarchicalController(layout, hidden_size=16, conditioned=conditioned, **settings).double()  # type: ignore[arg-type]
@@ -78,7 +80,9 @@ def test_samples_follow_the_probabilities(small_layout: SpaceLayout) -> None:
     assert abs(chi_square - freedom) < 5 * (2 * freedom) ** 0.5
 
 
-def test_the_position_depends_on_every_decision_of_the_cells_only_when_conditioned(hnas_layout: SpaceLayout) -> None:
+def test_the_position_depends_on_every_decision_of_the_cells_only_when_conditioned(
+    hnas_layout: SpaceLayout,
+) -> None:
     base = HierarchicalController(hnas_layout).sample(1, torch.Generator().manual_seed(3)).choices
     changed = base.repeat(33, 1)
     for column, decision in enumerate(hnas_layout.decisions[:-1]):
@@ -120,7 +124,9 @@ def test_gradient_of_one_cell_stays_in_it(hnas_layout: SpaceLayout) -> None:
     choices = controller.sample(4, torch.Generator().manual_seed(5)).choices
     controller.score(choices).by_level()["normal"].log_prob.sum().backward()
     reached = {name for name, p in controller.named_parameters() if p.grad is not None and p.grad.any()}
-    expected = {name for name, _ in controller.named_parameters() if name.startswith(("cells.0.", "cell_starts.0"))}
+    expected = {
+        name for name, _ in controller.named_parameters() if name.startswith(("cells.0.", "cell_starts.0"))
+    }
     assert reached == expected
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hnas_nni.genotype import Genotype
+from search_spaces import decision_labels, search_space_path
 from strategies.layout import Decision, LayoutError, SpaceLayout
 
 
@@ -27,8 +28,19 @@ def test_hnas_decides_node_by_node_inputs_first_and_the_position_last(hnas_layou
         "normal/input_3_0", "normal/input_3_1", "normal/op_3_0", "normal/op_3_1", "normal/input_4_0",
     ]  # fmt: skip
     assert labels(layout.decisions)[-1] == "upsample_position"
-    assert [decision.kind for decision in layout.decisions[:4]] == ["input", "input", "operation", "operation"]
+    assert [decision.kind for decision in layout.decisions[:4]] == [
+        "input",
+        "input",
+        "operation",
+        "operation",
+    ]
     assert layout.columns() == {"normal": slice(0, 16), "upsampling": slice(16, 32), "network": slice(32, 33)}
+
+
+def test_the_shipped_search_space_files_are_decided_in_the_documented_order() -> None:
+    for scale in (2, 3, 4):
+        layout = SpaceLayout.from_search_space(json.loads(search_space_path(scale).read_text()))
+        assert labels(layout.decisions) == list(decision_labels())
 
 
 def test_size_of_the_hnas_space_is_the_counted_one(hnas_layout: SpaceLayout) -> None:
@@ -45,7 +57,9 @@ def test_genotype_survives_encoding_and_decoding(hnas_layout: SpaceLayout) -> No
 
 def test_json_text_keeps_the_layout(hnas_search_space: dict[str, Any]) -> None:
     space = hnas_search_space
-    assert SpaceLayout.from_search_space(json.loads(json.dumps(space))) == SpaceLayout.from_search_space(space)
+    assert SpaceLayout.from_search_space(json.loads(json.dumps(space))) == SpaceLayout.from_search_space(
+        space
+    )
     layout = SpaceLayout.from_search_space(space)
     assert json.loads(json.dumps(layout.to_json())) == layout.to_json()
 
@@ -64,7 +78,9 @@ def test_nodes_come_in_the_order_of_their_numbers() -> None:
 
 
 def test_an_input_choice_whose_values_are_no_earlier_nodes_is_a_plain_choice() -> None:
-    layout = SpaceLayout.from_search_space({"c/input_2_0": choice("first", "second"), "c/input_2_1": choice(1, 2)})
+    layout = SpaceLayout.from_search_space(
+        {"c/input_2_0": choice("first", "second"), "c/input_2_1": choice(1, 2)}
+    )
     assert [decision.kind for decision in layout.decisions] == ["operation", "operation"]
 
 
@@ -78,7 +94,9 @@ def test_single_cell_and_flat_spaces_have_one_kind_of_level() -> None:
 
 def test_the_user_may_name_the_levels() -> None:
     space = {"x": choice(1), "y": choice(2), "block/z": choice(3)}
-    layout = SpaceLayout.from_search_space(space, network_labels=["block/z"], cells={"one": ["y"], "two": ["x"]})
+    layout = SpaceLayout.from_search_space(
+        space, network_labels=["block/z"], cells={"one": ["y"], "two": ["x"]}
+    )
     assert [(level.name, labels(level.decisions)) for level in layout.levels] == [
         ("one", ["y"]),
         ("two", ["x"]),
@@ -146,10 +164,10 @@ def test_samples_outside_the_space_are_refused_by_label(
 
 def test_missing_labels_and_indices_out_of_range_are_refused() -> None:
     layout = SpaceLayout.from_search_space({"x": choice(1, 2)})
-    with pytest.raises(LayoutError, match="^x: missing"):
+    with pytest.raises(LayoutError, match=r"^x: missing"):
         layout.encode({})
     for index in (2, -1):
-        with pytest.raises(LayoutError, match=f"^x: index {index} is out of range; it has 2 candidates"):
+        with pytest.raises(LayoutError, match=rf"^x: index {index} is out of range, 0\.\.1"):
             layout.decode([index])
     with pytest.raises(LayoutError, match="got 2, but the space has 1"):
         layout.decode([0, 0])
