@@ -23,7 +23,7 @@ _PHOTOS = {
     "flower": ("sklearn", "datasets/images/flower.jpg"),
     "rocket": ("skimage", "data/rocket.jpg"),
 }
-"""The colour photographs of everyday things in the two packages; of the motorcycle's stereo pair, the left."""
+"""Colour photographs of everyday things in the two packages; of the motorcycle's stereo pair, the left."""
 
 VALIDATION_PHOTOS = ("astronaut", "chelsea")
 """Held out for validation; the others are for the search, the most detailed ones first."""

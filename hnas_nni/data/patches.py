@@ -13,6 +13,9 @@ from torch import Tensor
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair
 
+_SHIFTS = (0, 8, 16)
+"""Bits by which red, green and blue are shifted in a packed pixel: one gather of 4 bytes beats three of 1."""
+
 _DRAW_RANGE = 2**62
 """Draws are reduced modulo small numbers; from such a range the bias is below 1e-12."""
 
@@ -20,7 +23,7 @@ _DRAW_RANGE = 2**62
 class PatchSampler:
     """Random, aligned and augmented LR/HR patches.
 
-    All images are kept as uint8 in two flat buffers on the device, 3 bytes a pixel, and a batch is cut out of
+    All images are kept decoded in two flat buffers on the device, 4 bytes a pixel, and a batch is cut out of
     each by one gather, without a loop over the batch and without waiting for the device. As in the papers'
     loaders every image is equally likely whatever its size; within it every LR position, and each of the
     8 flips and quarter turns.
@@ -58,12 +61,13 @@ class PatchSampler:
         self.patch_size = patch_size
         self.device = torch.device(device)
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._lr = _flat([pair.lr for pair in pairs], self.device)
-        self._hr = _flat([pair.hr for pair in pairs], self.device)
+        self._lr = _packed([pair.lr for pair in pairs], self.device)
+        self._hr = _packed([pair.hr for pair in pairs], self.device)
+        self._shifts = torch.tensor(_SHIFTS, dtype=torch.int32, device=self.device)[:, None, None]
         patch = patch_size // scale
         heights, widths = np.array([pair.lr.shape[:2] for pair in pairs]).T
         first_pixels = np.cumsum(heights * widths) - heights * widths
-        # One row for each image, in LR pixels: where it starts, its width, positions of a patch down and across.
+        # A row for each image, in LR pixels: its start, its width, positions of a patch down and across.
         layout = np.stack([first_pixels, widths, heights - patch + 1, widths - patch + 1], axis=1)
         self._layout = torch.from_numpy(layout.astype(np.int64)).to(self.device)
 
@@ -90,9 +94,9 @@ class PatchSampler:
         draws = torch.randint(_DRAW_RANGE, (4, batch), generator=self._generator, device=self.device)
         first, width, tops, lefts = self._layout[draws[0] % len(self._layout)].unbind(dim=1)
         top, left, symmetry = draws[1] % tops, draws[2] % lefts, draws[3] % 8
-        lr = _cut(self._lr, first, width, top, left, self.patch_size // self.scale, symmetry)
+        lr = self._cut(self._lr, first, width, top, left, self.patch_size // self.scale, symmetry)
         s = self.scale
-        hr = _cut(self._hr, first * s * s, width * s, top * s, left * s, self.patch_size, symmetry)
+        hr = self._cut(self._hr, first * s * s, width * s, top * s, left * s, self.patch_size, symmetry)
         return lr, hr
 
     def state_dict(self) -> dict[str, Any]:
@@ -114,10 +118,50 @@ class PatchSampler:
         """
         if state["device"] != self.device.type:
             raise ValueError(
-                f"the sampler's state is from {state['device']!r} and cannot continue on {self.device.type!r}; "
+                f"this state is from {state['device']!r} and cannot be used on {self.device.type!r}; "
                 "resume on the same type of device"
             )
         self._generator.set_state(state["generator"].cpu())
+
+    def _cut(
+        self,
+        pixels: Tensor,
+        first: Tensor,
+        width: Tensor,
+        top: Tensor,
+        left: Tensor,
+        size: int,
+        symmetry: Tensor,
+    ) -> Tensor:
+        """Cut one square from each of n images and flip or turn it: float32 in 0..1, (n, 3, size, size).
+
+        Parameters
+        ----------
+        pixels
+            Packed pixels of all images, (pixels,).
+        first, width
+            Of each image, (n,): index of its first pixel, and pixels in a row.
+        top, left
+            Upper left corner of each square, (n,).
+        size
+            Side of the squares.
+        symmetry
+            0..7, (n,): one bit each for an upside-down flip, a left-right flip and exchanged axes.
+        """
+        flip_rows, flip_columns, exchange = symmetry & 1, (symmetry >> 1) & 1, symmetry >> 2
+        # Walking a flipped axis starts at its far end and goes back.
+        start = first + (top + flip_rows * (size - 1)) * width + left + flip_columns * (size - 1)
+        next_row, next_column = width * (1 - 2 * flip_rows), 1 - 2 * flip_columns
+        down = torch.where(exchange == 1, next_column, next_row)
+        right = torch.where(exchange == 1, next_row, next_column)
+        steps = torch.arange(size, device=self.device)
+        # Small indices where they suffice: computing them takes as long as the gather itself.
+        index_type = torch.int32 if len(pixels) < 2**31 else torch.int64
+        rows = (start[:, None] + down[:, None] * steps).to(index_type)
+        columns = (right[:, None] * steps).to(index_type)
+        index = rows[:, :, None] + columns[:, None, :]
+        packed = pixels.index_select(0, index.flatten()).view(-1, 1, size, size)
+        return torch.bitwise_right_shift(packed, self._shifts).to(torch.uint8).float().div_(255)
 
 
 def fixed_patches(
@@ -192,48 +236,17 @@ def _check(pairs: Sequence[ImagePair], scale: int, patch_size: int) -> None:
             )
 
 
-def _flat(images: Sequence[ImageArray], device: torch.device) -> Tensor:
-    """All pixels of all images, one after the other: uint8, (pixels, 3)."""
-    pixels = torch.empty(
-        (sum(image.shape[0] * image.shape[1] for image in images), 3), dtype=torch.uint8, device=device
-    )
+def _packed(images: Sequence[ImageArray], device: torch.device) -> Tensor:
+    """All pixels of all images, one after the other, red, green and blue in one int32 each: (pixels,)."""
+    pixels = torch.empty(sum(image[..., 0].size for image in images), dtype=torch.int32, device=device)
     start = 0
     for image in images:
-        end = start + image.shape[0] * image.shape[1]
+        channels = image.reshape(-1, 3).astype(np.int32)
+        packed = sum(channels[:, channel] << shift for channel, shift in enumerate(_SHIFTS))
         # Image by image: a second copy of a whole data set would not fit everywhere.
-        pixels[start:end] = torch.tensor(image).view(-1, 3)
-        start = end
+        pixels[start : start + len(channels)] = torch.from_numpy(packed)
+        start += len(channels)
     return pixels
-
-
-def _cut(
-    pixels: Tensor, first: Tensor, width: Tensor, top: Tensor, left: Tensor, size: int, symmetry: Tensor
-) -> Tensor:
-    """Cut one square from each of n images and flip or turn it: float32 in 0..1, (n, 3, size, size).
-
-    Parameters
-    ----------
-    pixels
-        (pixels, 3), of all images.
-    first, width
-        Of each image, (n,): index of its first pixel, and pixels in a row.
-    top, left
-        Upper left corner of each square, (n,).
-    size
-        Side of the squares.
-    symmetry
-        0..7, (n,): one bit each for an upside-down flip, a left-right flip and exchanged axes.
-    """
-    flip_rows, flip_columns, exchange = symmetry & 1, (symmetry >> 1) & 1, symmetry >> 2
-    # Walking a flipped axis starts at its far end and goes back.
-    start = first + (top + flip_rows * (size - 1)) * width + left + flip_columns * (size - 1)
-    next_row, next_column = width * (1 - 2 * flip_rows), 1 - 2 * flip_columns
-    down = torch.where(exchange == 1, next_column, next_row)
-    right = torch.where(exchange == 1, next_row, next_column)
-    steps = torch.arange(size, device=pixels.device)
-    index = start[:, None, None] + down[:, None, None] * steps[:, None] + right[:, None, None] * steps
-    patches = pixels.index_select(0, index.flatten()).view(-1, size, size, 3).permute(0, 3, 1, 2)
-    return patches.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def _batch(patches: Sequence[ImageArray]) -> Tensor:

@@ -2,7 +2,7 @@
 
 The LR images of every published comparison were made with it. The recipe: the cubic kernel with a = -0.5
 (Keys, IEEE TASSP 1981), widened by the scale when shrinking (antialiasing), weights that sum to one, indices
-clamped at the border, rows first and then columns, and rounding half up to uint8 after each of the two passes.
+clamped at the border, rows first and then columns, and rounding half up to uint8 after either pass.
 
 For a whole-number scale every weight is a ratio of whole numbers, so the sums are done in integers: the
 result is the same on every machine, and a value halfway between two grey levels is seen as such.

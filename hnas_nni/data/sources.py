@@ -56,8 +56,8 @@ def load_pairs(
     - a folder in SelfExSR's layout, ``image_SRF_2/a_SRF_2_HR.png`` with ``a_SRF_2_LR.png``, or such an
       ``image_SRF_2``.
 
-    HR images are cropped to multiples of the scale. A file that cannot be read or is too small is left out with
-    one line of warning in the log.
+    HR images are cropped to multiples of the scale. A file that cannot be read or is too small is left out
+    with one line of warning in the log.
 
     Parameters
     ----------

@@ -46,8 +46,8 @@ def load_splits(
     split is left out with a warning.
 
     The embedded photographs have fixed lists: astronaut and chelsea for validation, and for the search
-    motorcycle, china, coffee, flower, rocket, of which by default the first two are the weight split; the seed
-    has no say.
+    motorcycle, china, coffee, flower, rocket, of which by default the first two are the weight split;
+    the seed has no say.
 
     Parameters
     ----------
