@@ -19,7 +19,7 @@ from strategies.running_baseline import RunningBaseline
 _logger = logging.getLogger(__name__)
 
 SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
-    {"learning_rate": 1e-2, "entropy_weight": 0.1, "normalize_advantage": True, "elite_size": 10}
+    {"learning_rate": 1e-2, "entropy_weight": 0.2, "normalize_advantage": True, "elite_size": 10}
 )
 """Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py``."""
 
