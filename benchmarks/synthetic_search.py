@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="searches per contender (default: 10)")
     parser.add_argument("--budget", type=int, default=500, help="samples per search (default: 500)")
     parser.add_argument("--in-flight", type=int, default=2, help="samples per update (default: 2)")
-    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="contenders")
+    parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="processes (default: one per CPU)"
     )
