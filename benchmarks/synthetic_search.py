@@ -26,7 +26,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from hnas_nni.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
 from strategies.controller import HierarchicalController
 from strategies.layout import SpaceLayout
-from strategies.policy_gradient import SMALL_BUDGET, PolicyGradient
+from strategies.policy_gradient import PolicyGradient
+from strategies.settings import SMALL_BUDGET
 
 LAYERS = 12
 TOP_SHARES = (1e-2, 1e-3, 1e-4)

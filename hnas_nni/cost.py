@@ -10,6 +10,7 @@ up, which gives the same integers some thousand times faster; it is what a searc
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -99,12 +100,13 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
     Parameters
     ----------
     module
-        The module; thop's hooks and counters are removed afterwards.
+        The module; it is left as it is.
     *inputs
         Tensors to call it with, on the module's device. On the meta device nothing is computed.
     """
     import thop
 
+    module = copy.deepcopy(module)  # thop leaves its counters behind, as buffers
     deconv_macs = 0
 
     def count_deconv(module: nn.ConvTranspose2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:

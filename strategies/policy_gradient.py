@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,14 +14,9 @@ from strategies.controller import HierarchicalController
 from strategies.elite import EliteMemory
 from strategies.layout import NETWORK_LEVEL
 from strategies.running_baseline import RunningBaseline
+from strategies.settings import PolicySettings
 
 _logger = logging.getLogger(__name__)
-
-SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
-    {"learning_rate": 1e-2, "entropy_weight": 0.2, "normalize_advantage": True, "elite_size": 10}
-)
-"""Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py``."""
-
 
 class PolicyGradient:
     """Train a controller on the rewards of architectures.
@@ -41,28 +35,8 @@ class PolicyGradient:
     ----------
     controller
         Trained in place; move it to its device first.
-    learning_rate
-        Of Adam; the paper's is 3e-4.
-    entropy_weight
-        Weight of the entropy H, in rewards per nat; with `normalize_advantage` in standard deviations of the
-        reward.
-    position_weight
-        Weight of the network level's log-probability and entropy against the cells'; the authors' code has
-        10.
-    baseline_decay
-        Decay of b, in [0, 1).
-    gradient_clip
-        Largest norm of the gradient (ENAS uses 5); None for no bound.
-    normalize_advantage
-        Divide R - b by its running standard deviation: all other settings become independent of the reward's
-        unit (Andrychowicz et al., "What Matters In On-Policy Reinforcement Learning?", ICLR 2021,
-        arXiv:2006.05990).
-    elite_size
-        Learn from this many best architectures again at each step, 0 for none: priority queue training
-        (Abolafia et al., 2018, arXiv:1801.03526). For rewards that stay comparable, as those of separate
-        trials do.
-    elite_weight
-        Weight of the elite's mean log-probability in the objective.
+    **settings
+        As for :class:`PolicySettings`.
 
     Raises
     ------
@@ -70,39 +44,12 @@ class PolicyGradient:
         If a setting is out of range.
     """
 
-    def __init__(
-        self,
-        controller: HierarchicalController,
-        *,
-        learning_rate: float = 3e-4,
-        entropy_weight: float = 1.0,
-        position_weight: float = 1.0,
-        baseline_decay: float = 0.95,
-        gradient_clip: float | None = 5.0,
-        normalize_advantage: bool = False,
-        elite_size: int = 0,
-        elite_weight: float = 1.0,
-    ) -> None:
-        for name, value in (("learning_rate", learning_rate), ("gradient_clip", gradient_clip)):
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name}: {value!r} is not valid; give a positive number")
-        for name, value in (
-            ("entropy_weight", entropy_weight),
-            ("position_weight", position_weight),
-            ("elite_weight", elite_weight),
-        ):
-            if not 0 <= value < math.inf:
-                raise ValueError(f"{name}: {value!r} is not valid; give a number of at least 0")
+    def __init__(self, controller: HierarchicalController, **settings: Any) -> None:
         self.controller = controller
-        self.learning_rate = learning_rate
-        self.entropy_weight = entropy_weight
-        self.position_weight = position_weight
-        self.gradient_clip = gradient_clip
-        self.normalize_advantage = normalize_advantage
-        self.elite_weight = elite_weight
-        self.baseline = RunningBaseline(baseline_decay)
-        self.elite = EliteMemory(elite_size)
-        self.optimizer = torch.optim.Adam(controller.parameters(), lr=learning_rate)
+        self.settings = PolicySettings(**settings)
+        self.baseline = RunningBaseline(self.settings.baseline_decay)
+        self.elite = EliteMemory(self.settings.elite_size)
+        self.optimizer = torch.optim.Adam(controller.parameters(), lr=self.settings.learning_rate)
         self.updates = 0
         self.ignored = 0
 
@@ -147,12 +94,12 @@ class PolicyGradient:
         stats = {"used": float(len(rewards)), "ignored": float(ignored)}
         if not len(rewards):
             return stats
-        advantages = self.baseline.advantages(rewards, normalize=self.normalize_advantage)
+        advantages = self.baseline.advantages(rewards, normalize=self.settings.normalize_advantage)
         self.elite.add(choices, rewards)
         loss, entropies = self._loss(choices, advantages)
         self.optimizer.zero_grad()
         loss.backward()
-        limit = math.inf if self.gradient_clip is None else self.gradient_clip
+        limit = math.inf if self.settings.gradient_clip is None else self.settings.gradient_clip
         norm = nn.utils.clip_grad_norm_(self.controller.parameters(), limit)
         self.optimizer.step()
         self.updates += 1
@@ -216,7 +163,7 @@ class PolicyGradient:
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = self.settings.learning_rate
         self.baseline.load_state_dict(state["baseline"])
         self.elite.load_state_dict(state["elite"])
         self.updates, self.ignored = state["updates"], state["ignored"]
@@ -226,11 +173,11 @@ class PolicyGradient:
         # The elite is scored in the same pass: a pass costs nearly the same for 2 as for 12 architectures.
         scored = self.controller.score(torch.cat([choices, self.elite.choices(choices)]))
         levels = scored.by_level()
-        weights = {name: self.position_weight if name == NETWORK_LEVEL else 1.0 for name in levels}
+        weights = {name: self.settings.position_weight if name == NETWORK_LEVEL else 1.0 for name in levels}
         log_probs = torch.stack([weights[name] * level.log_prob for name, level in levels.items()]).sum(0)
         entropies = torch.stack([weights[name] * level.entropy for name, level in levels.items()]).sum(0)
         policy = -(log_probs[:n] * advantages.to(log_probs)).mean()
-        loss = policy - self.entropy_weight * entropies[:n].mean()
+        loss = policy - self.settings.entropy_weight * entropies[:n].mean()
         if len(self.elite):
-            loss = loss - self.elite_weight * log_probs[n:].mean()
+            loss = loss - self.settings.elite_weight * log_probs[n:].mean()
         return loss, {name: level.entropy[:n].detach().mean() for name, level in levels.items()}

@@ -14,7 +14,8 @@ import torch
 from strategies.controller import HierarchicalController
 from strategies.elite import EliteMemory
 from strategies.layout import SpaceLayout
-from strategies.policy_gradient import SMALL_BUDGET, PolicyGradient
+from strategies.policy_gradient import PolicyGradient
+from strategies.settings import SMALL_BUDGET
 from strategies.running_baseline import RunningBaseline
 
 TINY = SpaceLayout.from_choices(

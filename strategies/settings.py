@@ -1,0 +1,79 @@
+"""Settings of the policy gradient; free of torch, so that they can be checked before it is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
+    {"learning_rate": 1e-2, "entropy_weight": 0.2, "normalize_advantage": True, "elite_size": 10}
+)
+"""Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py``."""
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """How a controller learns; the defaults are the paper's.
+
+    Parameters
+    ----------
+    learning_rate
+        Of Adam; the paper's is 3e-4.
+    entropy_weight
+        Weight of the entropy H, in rewards per nat; with `normalize_advantage` in standard deviations of the
+        reward.
+    position_weight
+        Weight of the network level's log-probability and entropy against the cells'; the authors' code has
+        10.
+    baseline_decay
+        Decay of b, in [0, 1).
+    gradient_clip
+        Largest norm of the gradient (ENAS uses 5); None for no bound.
+    normalize_advantage
+        Divide R - b by its running standard deviation: all other settings become independent of the reward's
+        unit (Andrychowicz et al., "What Matters In On-Policy Reinforcement Learning?", ICLR 2021,
+        arXiv:2006.05990).
+    elite_size
+        Learn from this many best architectures again at each step, 0 for none: priority queue training
+        (Abolafia et al., 2018, arXiv:1801.03526). For rewards that stay comparable, as those of separate
+        trials do.
+    elite_weight
+        Weight of the elite's mean log-probability in the objective.
+
+    Raises
+    ------
+    ValueError
+        If a setting is of a wrong type or out of range; the message names it.
+    """
+
+    learning_rate: float = 3e-4
+    entropy_weight: float = 1.0
+    position_weight: float = 1.0
+    baseline_decay: float = 0.95
+    gradient_clip: float | None = 5.0
+    normalize_advantage: bool = False
+    elite_size: int = 0
+    elite_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "gradient_clip"):
+            value = getattr(self, name)
+            if not (name == "gradient_clip" and value is None) and not (_is_number(value) and value > 0):
+                raise ValueError(f"{name}: {value!r} is not valid; give a positive number")
+        for name in ("entropy_weight", "position_weight", "elite_weight"):
+            value = getattr(self, name)
+            if not (_is_number(value) and value >= 0):
+                raise ValueError(f"{name}: {value!r} is not valid; give a number of at least 0")
+        if not (_is_number(self.baseline_decay) and 0 <= self.baseline_decay < 1):
+            raise ValueError(f"baseline_decay: {self.baseline_decay!r} is not valid; give a number in [0, 1)")
+        if not isinstance(self.normalize_advantage, bool):
+            raise ValueError(f"normalize_advantage: {self.normalize_advantage!r} is not valid; give true or false")
+        if not isinstance(self.elite_size, int) or isinstance(self.elite_size, bool) or self.elite_size < 0:
+            raise ValueError(f"elite_size: {self.elite_size!r} is not valid; give an integer of at least 0")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,346 @@
+"""The hierarchical controller as a tuner for ``nnictl create``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nni import NoMoreTrialError
+from nni.runtime.env_vars import dispatcher_env_vars
+from nni.tuner import Tuner
+
+from hnas_nni.files import replacing
+from hnas_nni.parameters import COST_SCALE, LAMBDA, reward_parameters
+from hnas_nni.reward import JointReward
+from strategies.layout import SpaceLayout
+from strategies.settings import SMALL_BUDGET, PolicySettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from strategies.policy_gradient import PolicyGradient
+
+_logger = logging.getLogger("nni.hnas")
+
+STATE_FILE = "hierarchical_tuner.pt"
+HISTORY_FILE = "policy.jsonl"
+"""In the experiment's checkpoint folder: one line for each result that the policy learnt from."""
+
+_PROBES = 64
+"""Architectures that the position's distribution is averaged over for the history."""
+
+
+_REDRAWS = 10
+"""How often an architecture that was tried before is drawn again; a settled policy repeats itself all the same."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The tuner's own arguments."""
+
+    seed: int = 0
+    conditioned: bool = True
+    hidden_size: int = 100
+    give_up_after: int = 4
+    optimize_mode: str = "maximize"
+
+    def __post_init__(self) -> None:
+        if type(self.conditioned) is not bool:
+            raise ValueError(f"conditioned: {self.conditioned!r} is not valid; give true or false")
+        for name, least in (("seed", 0), ("hidden_size", 1), ("give_up_after", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {least}")
+        if self.optimize_mode != "maximize":
+            raise ValueError(f"optimize_mode: {self.optimize_mode!r} is not valid; rewards are maximized")
+
+
+class HierarchicalTuner(Tuner):
+    """Hierarchical reinforcement-learning search (HNAS, section II-D) for experiments of ``nnictl``.
+
+    The controller samples the cells and then, given them, the position. Each final result is one step of policy
+    gradient under the policy of that moment, so results may come late, in any order and from any number of trials at
+    a time. The defaults are those of :data:`SMALL_BUDGET`, made for some hundred trials.
+
+    After every result the whole state is saved, whole or not at all, in the experiment's checkpoint folder. After a
+    kill ``nnictl resume`` goes on with the same policy; results that came in but were not learnt yet are learnt then.
+
+    Parameters
+    ----------
+    lambda : float, optional
+        Weight of PSNR against cost in the joint reward, 0..1; handed to the trials as parameter ``lambda``. Left out,
+        the trials' own ``default`` metric is the reward.
+    cost_scale : float, optional
+        What a billion multiply-adds costs in dB; 0.05 as in the authors' code.
+    seed : int, optional
+        Of the controller's weights and of the sampling. With one trial at a time a search repeats exactly, as far as
+        the trials do.
+    conditioned : bool, optional
+        False makes the position independent of the cells, the paper's ablation.
+    hidden_size : int, optional
+        Of the LSTMs, 100.
+    give_up_after : int, optional
+        End the experiment when this many trials failed and none succeeded, 4.
+    optimize_mode : str, optional
+        "maximize", the only mode; accepted because NNI's tuners have it.
+    learning_rate, entropy_weight, position_weight, baseline_decay, gradient_clip, normalize_advantage, elite_size, \
+elite_weight : optional
+        As for :class:`PolicyGradient`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range; the message names it.
+
+    Examples
+    --------
+    In ``config.yml``::
+
+        tuner:
+          className: strategies.HierarchicalTuner
+          classArgs:
+            lambda: 0.6
+            seed: 0
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        # torch is loaded only in update_search_space(): NNI gives a tuner ten seconds to be made and to connect.
+        learning = {field.name for field in fields(PolicySettings)}
+        own = {field.name for field in fields(_Settings)}
+        reward = {LAMBDA, COST_SCALE}
+        for name in arguments:
+            if name not in learning | own | reward:
+                valid = ", ".join(sorted(learning | own | reward))
+                raise ValueError(f"classArgs: {name} is unknown; valid are {valid}")
+        try:
+            self._settings = _Settings(**_pick(arguments, own))
+            self._learning = PolicySettings(**{**SMALL_BUDGET, **_pick(arguments, learning)})
+            self._reward = None
+            if LAMBDA in arguments:
+                self._reward = JointReward(arguments[LAMBDA], arguments.get(COST_SCALE, JointReward.cost_scale))
+            elif COST_SCALE in arguments:
+                raise ValueError("cost_scale: has no effect without lambda; give both or none")
+        except ValueError as error:
+            raise ValueError(f"classArgs: {error}") from error
+        self._policy: PolicyGradient | None = None
+        self._generator: torch.Generator | None = None
+        self._learnt: Counter[str] = Counter()
+        self._seen: set[str] = set()
+        self._failures = 0
+        # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
+        self._lock = threading.Lock()
+
+    def update_search_space(self, search_space: Mapping[str, Any]) -> None:
+        """Make the controller of a search space, and go on from the saved state if there is one.
+
+        The space can't be changed while the search runs.
+
+        Raises
+        ------
+        ValueError
+            If a choice is not categorical, or the space is not the one the search began with.
+        """
+        layout = SpaceLayout.from_search_space(search_space)
+        with self._lock:
+            if self._policy is not None:
+                if layout != self._policy.controller.layout:
+                    raise ValueError("search space: it can't change during a search; start a new experiment")
+                return
+            import torch
+
+            from strategies.controller import HierarchicalController
+            from strategies.policy_gradient import PolicyGradient
+
+            if dispatcher_env_vars.SDK_PROCESS == "dispatcher":
+                # The controller is small; more threads would only take the cores from the trials beside it.
+                torch.set_num_threads(1)
+            torch.manual_seed(self._settings.seed)
+            self._generator = torch.Generator().manual_seed(self._settings.seed)
+            controller = HierarchicalController(
+                layout, hidden_size=self._settings.hidden_size, conditioned=self._settings.conditioned
+            )
+            self._policy = PolicyGradient(controller, **asdict(self._learning))
+            self._restore()
+
+    def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
+        """Sample one architecture.
+
+        Raises
+        ------
+        nni.NoMoreTrialError
+            If all trials so far failed; the experiment ends instead of failing for ever.
+        """
+        samples = self.generate_multiple_parameters([parameter_id])
+        if not samples:
+            raise NoMoreTrialError("all trials failed")
+        return samples[0]
+
+    def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[dict[str, Any]]:
+        """Sample as many architectures as NNI wants, in one pass of the controller.
+
+        An empty list ends the experiment, if all trials so far failed.
+        """
+        with self._lock:
+            if self._gives_up():
+                return []
+            extra = {} if self._reward is None else reward_parameters(self._reward)
+            return [sample | extra for sample in self._draw(len(parameter_id_list))]
+
+    def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
+        """Learn from a trial's final result and save the state."""
+        with self._lock:
+            self._learn(parameters, value)
+            self._save()
+
+    def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
+        """Count failed trials; the policy learns nothing from them."""
+        if not success:
+            with self._lock:
+                self._failures += 1
+                _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
+
+    def import_data(self, data: list[dict[str, Any]]) -> None:
+        """Learn from finished trials: those of this experiment before it was resumed, or another one's.
+
+        What the saved state has learnt already is left out.
+        """
+        with self._lock:
+            known = self._learnt.copy()
+            for record in data:
+                parameters, value = record["parameter"], record["value"]
+                key = _key(self._sample(parameters), self._reward_of(value))
+                if known[key]:
+                    known[key] -= 1
+                else:
+                    self._learn(parameters, value)
+            self._save()
+
+    def load_checkpoint(self) -> None:
+        """Do nothing: the state is read once the search space is known, in :meth:`update_search_space`."""
+
+    def save_checkpoint(self) -> None:
+        """Do nothing: the state is saved after each result."""
+
+    def _draw(self, n: int) -> list[dict[str, Any]]:
+        """Sample n architectures, those tried before drawn again a few times while the policy still varies."""
+        controller = self._require_policy().controller
+        samples: list[dict[str, Any]] = []
+        for attempt in range(_REDRAWS + 1):
+            choices = controller.sample(n - len(samples), self._generator).choices
+            for sample in controller.decode(choices):
+                key = _key(sample)
+                if key not in self._seen or attempt == _REDRAWS:
+                    self._seen.add(key)
+                    samples.append(sample)
+            if len(samples) == n:
+                break
+        return samples
+
+    def _gives_up(self) -> bool:
+        limit = self._settings.give_up_after
+        if self._learnt or self._failures < limit:
+            return False
+        _logger.error("the first %d trials failed and none succeeded; see a trial's stderr for the reason", limit)
+        return True
+
+    def _require_policy(self) -> PolicyGradient:
+        if self._policy is None:
+            raise RuntimeError("update_search_space() must be called first")
+        return self._policy
+
+    def _require_generator(self) -> torch.Generator:
+        self._require_policy()
+        assert self._generator is not None
+        return self._generator
+
+    def _learn(self, parameters: Mapping[str, Any], value: Any) -> None:
+        policy = self._require_policy()
+        sample, reward = self._sample(parameters), self._reward_of(value)
+        if not math.isfinite(reward):
+            _logger.warning("result %r has no finite reward and is left out", value)
+            return
+        stats = policy.update(policy.controller.encode([sample]), [reward])
+        self._learnt[_key(sample, reward)] += 1
+        self._seen.add(_key(sample))
+        self._record(reward, stats)
+
+    def _sample(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The architecture alone, without what was added for the trial."""
+        added = () if self._reward is None else (LAMBDA, COST_SCALE)
+        return {label: value for label, value in parameters.items() if label not in added}
+
+    def _reward_of(self, value: Any) -> float:
+        """The reward of a trial's final metric: under our own lambda where PSNR and cost are there."""
+        if isinstance(value, Mapping):
+            if self._reward is not None and "psnr" in value and "gmacs" in value:
+                return self._reward(float(value["psnr"]), float(value["gmacs"]))
+            value = value.get("default")
+        return float(value) if isinstance(value, (int, float)) else math.nan
+
+    def _folder(self) -> Path | None:
+        folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
+        return Path(folder) if folder else None
+
+    def _save(self) -> None:
+        folder = self._folder()
+        if folder is None:
+            return
+        import torch
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {
+            "policy": self._require_policy().state_dict(),
+            "generator": self._require_generator().get_state(),
+            "learnt": dict(self._learnt),
+            "seen": sorted(self._seen),
+        }
+        with replacing(folder / STATE_FILE) as temporary:
+            torch.save(state, temporary)
+
+    def _restore(self) -> None:
+        folder = self._folder()
+        if folder is None or not (folder / STATE_FILE).exists():
+            return
+        import torch
+
+        state = torch.load(folder / STATE_FILE, weights_only=True)
+        self._require_policy().load_state_dict(state["policy"])
+        self._require_generator().set_state(state["generator"])
+        self._learnt = Counter(state["learnt"])
+        self._seen = set(state["seen"])
+        _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
+
+    def _record(self, reward: float, stats: Mapping[str, float]) -> None:
+        """Append what the policy looks like now to the history."""
+        folder = self._folder()
+        if folder is None:
+            return
+        import torch
+
+        controller = self._require_policy().controller
+        probes = controller.sample(_PROBES, torch.Generator().manual_seed(0)).choices
+        probabilities = {
+            label: [round(value, 4) for value in table.mean(dim=0).tolist()]
+            for label, table in controller.network_probabilities(probes).items()
+        }
+        line = {"result": self._learnt.total(), "reward": reward, **stats, "probabilities": probabilities}
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / HISTORY_FILE, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name in names}
+
+
+def _key(sample: Mapping[str, Any], reward: float | None = None) -> str:
+    """Identify an architecture, or a result by its reward to all digits, across a restart."""
+    return json.dumps([sorted(sample.items()), reward])

@@ -1,0 +1,124 @@
+"""Training step, measuring, reward and model files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hnas_nni import HNAS_A, Genotype
+from hnas_nni.data import PatchSampler, fixed_patches, load_splits
+from hnas_nni.metrics import psnr_y
+from hnas_nni.model_file import ModelFileError, load, save
+from hnas_nni.reward import JointReward
+from hnas_nni.training import Adam, cosine_learning_rate, patch_psnr, training_step
+
+
+def _network(seed: int = 0):
+    torch.manual_seed(seed)
+    return Genotype.random(seed, layers=3).build(scale=2, channels=4, layers=3)
+
+
+def test_adam_equals_torchs() -> None:
+    ours, theirs = _network(), _network()
+    mine, reference = Adam(), torch.optim.Adam(theirs.parameters())
+    for step in range(5):
+        torch.manual_seed(step)
+        lr, hr = torch.rand(2, 3, 6, 6), torch.rand(2, 3, 12, 12)
+        rate = cosine_learning_rate(step / 5)
+        loss = training_step(ours, mine, lr, hr, rate)
+        for group in reference.param_groups:
+            group["lr"] = rate
+        reference.zero_grad()
+        expected = (theirs(lr) - hr).abs().mean()
+        expected.backward()
+        reference.step()
+        assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_adam_leaves_parameters_off_the_path_alone() -> None:
+    on, off = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
+    optimizer = Adam()
+    for _ in range(2):
+        (on * 2).sum().backward()
+        optimizer.step([on, off], 0.1)
+    assert (on < 1).all()
+    assert on.grad is None
+    assert torch.equal(off, torch.ones(2))
+
+
+def test_cosine_goes_from_first_to_last() -> None:
+    assert cosine_learning_rate(0) == pytest.approx(1e-3)
+    assert cosine_learning_rate(0.5) == pytest.approx(5.05e-4)
+    assert cosine_learning_rate(1) == pytest.approx(1e-5)
+
+
+def test_patch_psnr_is_the_mean_of_the_images_psnr() -> None:
+    splits = load_splits("photos", 2, patch_size=48)
+    low, high = fixed_patches(splits.controller, 2, 48, 6)
+    network = _network()
+    with torch.no_grad():
+        out = network(low.float() / 255)
+    images = (out.clamp(0, 1) * 255).round().to(torch.uint8)
+    expected = [
+        psnr_y(np.asarray(sr.permute(1, 2, 0)), np.asarray(hr.permute(1, 2, 0)), 2)
+        for sr, hr in zip(images, high, strict=True)
+    ]
+    assert patch_psnr(network, low, high, 2, batch=4) == pytest.approx(np.mean(expected), abs=1e-4)
+    assert network.training
+
+
+def test_training_on_photographs_learns() -> None:
+    splits = load_splits("photos", 2, patch_size=48)
+    sampler = PatchSampler(splits.weight, 2, 48, "cpu", 0)
+    low, high = fixed_patches(splits.controller, 2, 48, 8)
+    network, optimizer = _network(3), Adam()
+    before = patch_psnr(network, low, high, 2)
+    for _ in range(30):
+        training_step(network, optimizer, *sampler.sample(4), 1e-3)
+    assert patch_psnr(network, low, high, 2) > before + 3
+
+
+def test_joint_reward_by_hand() -> None:
+    assert JointReward(0.6)(30.0, 10.0) == pytest.approx(0.6 * 30 - 0.4 * 0.05 * 10)
+    assert JointReward(0.2, cost_scale=1)(30.0, 10.0) == pytest.approx(6 - 8)
+    assert JointReward(1)(30.0, 1e6) == 30
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, "0.6", True, None, float("nan")])
+def test_lambda_out_of_range_is_refused(weight) -> None:
+    with pytest.raises(ValueError, match=r"lambda: .* is not valid; give a number from 0"):
+        JointReward(weight)
+    with pytest.raises(ValueError, match="cost_scale"):
+        JointReward(0.5, cost_scale=-1)
+
+
+def test_a_model_file_is_enough_to_load_it(tmp_path) -> None:
+    network = HNAS_A.build(scale=3, channels=4, layers=10)
+    save(network, tmp_path / "a.safetensors")
+    loaded = load(tmp_path / "a.safetensors")
+    assert loaded.genotype == HNAS_A
+    assert (loaded.scale, loaded.channels, loaded.layers) == (3, 4, 10)
+    x = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded(x), network(x))
+
+
+def test_files_that_are_no_models_are_named(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors: no such model file"):
+        load(tmp_path / "none.safetensors")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ModelFileError, match="text: damaged or not a model"):
+        load(tmp_path / "text")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelFileError, match="not a model of hnas-nni"):
+        load(tmp_path / "other.safetensors")
+    save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "a.safetensors")
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelFileError, match="cut.safetensors: damaged"):
+        load(tmp_path / "cut.safetensors")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "none" / "a.safetensors")
