@@ -136,7 +136,9 @@ def find_experiment(
         If `working_directory` does not exist.
     """
     if working_directory is not None and not Path(working_directory).is_dir():
-        raise FileNotFoundError(f"{working_directory}: no such folder; give the experimentWorkingDirectory of the search")
+        raise FileNotFoundError(
+            f"{working_directory}: no such folder; give the experimentWorkingDirectory of the search"
+        )
     if experiment is None:
         return _latest(_known(working_directory), working_directory)
     if Path(experiment).is_dir():
@@ -210,7 +212,8 @@ def rank(trials: Iterable[TrialRecord]) -> list[RankedGenotype]:
     """
     trials = list(trials)
     ordered = sorted(
-        (trial for trial in trials if trial.finished), key=lambda trial: (-(trial.reward or 0.0), trial.number)
+        (trial for trial in trials if trial.finished),
+        key=lambda trial: (-(trial.reward or 0.0), trial.number),
     )
     if not ordered:
         raise ExperimentError(_why_nothing_finished(trials))
@@ -354,7 +357,9 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
             yield database
     except sqlite3.DatabaseError as error:
-        raise ExperimentError(f"{file}: can't be read as the database of an NNI experiment ({error})") from error
+        raise ExperimentError(
+            f"{file}: can't be read as the database of an NNI experiment ({error})"
+        ) from error
 
 
 def _home() -> Path:
@@ -386,7 +391,9 @@ def _listed() -> dict[str, dict[str, Any]]:
         return {}
     entries = _parse(file.read_text(encoding="utf-8"))
     if not isinstance(entries, dict):
-        raise ExperimentError(f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead")
+        raise ExperimentError(
+            f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead"
+        )
     return {id: entry for id, entry in entries.items() if isinstance(entry, dict)}
 
 

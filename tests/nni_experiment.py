@@ -123,7 +123,9 @@ class RunningExperiment:
             if len(found) >= number:
                 return found
             if ended:
-                raise RuntimeError(f"{self.id} ended with {len(found)} of {number} trials {status}\n{self.logs()}")
+                raise RuntimeError(
+                    f"{self.id} ended with {len(found)} of {number} trials {status}\n{self.logs()}"
+                )
             time.sleep(0.3)
 
     def manager_is_alive(self) -> bool:
@@ -150,9 +152,12 @@ class RunningExperiment:
 
     def logs(self) -> str:
         """Return the ends of the experiment's logs, for messages of failing tests."""
-        files = sorted(self.directory.glob("log/*.log")) + sorted(self.directory.glob("environments/*/trials/*/trial.stderr"))
+        files = sorted(self.directory.glob("log/*.log")) + sorted(
+            self.directory.glob("environments/*/trials/*/trial.stderr")
+        )
         return "\n".join(
-            f"--- {file.relative_to(self.directory)}\n{file.read_text(errors='replace')[-2000:]}" for file in files
+            f"--- {file.relative_to(self.directory)}\n{file.read_text(errors='replace')[-2000:]}"
+            for file in files
         )
 
     def _tuner_was_too_slow(self, connections_before: int = 0) -> bool:
@@ -182,7 +187,11 @@ def nnictl(home: Path, *arguments: str) -> str:
         If it fails; with its output.
     """
     done = subprocess.run(
-        [NNICTL, *arguments], env=_environment(home), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [NNICTL, *arguments],
+        env=_environment(home),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     if done.returncode:
         raise RuntimeError(f"nnictl {' '.join(arguments)} failed:\n{done.stdout}")
@@ -227,7 +236,9 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
             raise
         experiment.stop()
         _forget(home, id)
-    raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}")
+    raise RuntimeError(
+        f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}"
+    )
 
 
 @contextmanager

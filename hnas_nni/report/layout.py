@@ -1,0 +1,108 @@
+"""Where the parts of a cell go in a picture, in inches.
+
+Every node has a row of its own, and a column by the longest way to it from an input. A node's output runs to the right
+along its row, where no other node is. An operation branches off downwards in the gap before its target's column, in a
+lane of its own, and ends in the operation's label, right before the target. So no line can run through a node or a
+label, whatever the wiring, and two edges between the same nodes are apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hnas_nni.genotype import INPUT_NODES, NODES, Cell
+
+INPUT_SIZE = (1.5, 0.36)
+LABEL_SIZE = (1.22, 0.27)
+NODE_RADIUS = 0.15
+CONCAT_WIDTH = 0.3
+_INPUT_PITCH = 0.5
+_NODE_PITCH = 0.76
+_LABEL_SHIFT = 0.165
+_LANE_PITCH = 0.15
+_GAP = 0.22
+
+
+@dataclass(frozen=True)
+class EdgeLayout:
+    """Where an edge goes: from its source's row down its lane, and right to its label.
+
+    Parameters
+    ----------
+    operation
+        Name of the operation, as in :data:`hnas_nni.genotype.CELL_OPERATIONS`.
+    source, target
+        Nodes.
+    slot
+        0 for the target's first operation, 1 for its second.
+    lane
+        Where it branches off, in inches from the left.
+    label
+        Centre of the label.
+    """
+
+    operation: str
+    source: int
+    target: int
+    slot: int
+    lane: float
+    label: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CellLayout:
+    """Where the parts of a cell go, in inches from the lower left corner.
+
+    Parameters
+    ----------
+    width, height
+        Size of the whole.
+    nodes
+        Centres of nodes 0..5.
+    edges
+        The eight edges.
+    concat
+        Horizontal centre of the bar that joins the intermediate nodes.
+    """
+
+    width: float
+    height: float
+    nodes: tuple[tuple[float, float], ...]
+    edges: tuple[EdgeLayout, ...]
+    concat: float
+
+
+def lay_out(cell: Cell) -> CellLayout:
+    """Compute the layout of a cell."""
+    depths = _depths(cell)
+    rows = [index * _INPUT_PITCH for index in range(INPUT_NODES)]
+    rows += [rows[-1] + 0.68 + index * _NODE_PITCH for index in range(len(NODES))]
+    height = rows[-1] + 0.4 + INPUT_SIZE[1] / 2
+    y = [height - INPUT_SIZE[1] / 2 - row for row in rows]
+    x = [INPUT_SIZE[0] / 2] * INPUT_NODES
+    columns: dict[int, float] = {}
+    edges: list[EdgeLayout] = []
+    left = INPUT_SIZE[0]
+    for depth in range(1, max(depths) + 1):
+        # Lanes of lower targets lie further left, so that ways into labels don't cross lanes.
+        members = [(node, slot, edge) for node, slot, edge in cell.slots() if depths[node] == depth]
+        members.sort(key=lambda member: (-member[0], -member[1]))
+        label_left = left + _GAP + len(members) * _LANE_PITCH + 0.05
+        for index, (node, slot, edge) in enumerate(members):
+            lane = left + _GAP + index * _LANE_PITCH
+            label = (label_left + LABEL_SIZE[0] / 2, y[node] + (_LABEL_SHIFT if slot == 0 else -_LABEL_SHIFT))
+            edges.append(EdgeLayout(edge.operation, edge.source, node, slot, lane, label))
+        columns[depth] = label_left + LABEL_SIZE[0] + 0.2 + NODE_RADIUS
+        left = columns[depth] + NODE_RADIUS
+    x += [columns[depths[node]] for node in NODES]
+    concat = left + 0.35 + CONCAT_WIDTH / 2
+    return CellLayout(
+        concat + CONCAT_WIDTH / 2 + 0.62, height, tuple(zip(x, y, strict=True)), tuple(edges), concat
+    )
+
+
+def _depths(cell: Cell) -> list[int]:
+    depths = [0] * INPUT_NODES
+    for node in NODES:
+        depths.append(1 + max(depths[edge.source] for edge in cell.incoming(node)))
+    return depths

@@ -1,0 +1,61 @@
+"""Names and colours of operations, the same in every picture and table.
+
+The colours are those of Paul Tol's colour-blind safe "muted" scheme (Technical note SRON/EPS/TN/09-002), with a grey,
+a blue and an orange of Okabe and Ito's. A name always stands beside its colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+OPERATION_NAMES: Mapping[str, str] = {
+    "identity": "identity",
+    "dil_conv_3x3": "dil. conv 3×3",
+    "dil_conv_5x5": "dil. conv 5×5",
+    "sep_conv_3x3": "sep. conv 3×3",
+    "sep_conv_5x5": "sep. conv 5×5",
+    "up_down_projection": "up-down proj.",
+    "rcab": "RCAB",
+    "area": "area",
+    "bilinear": "bilinear",
+    "nearest": "nearest",
+    "deconv": "transposed conv",
+    "subpixel": "sub-pixel conv",
+}
+"""What people call the operations."""
+
+OPERATION_COLOURS: Mapping[str, str] = {
+    "identity": "#9aa0a6",
+    "dil_conv_3x3": "#88ccee",
+    "dil_conv_5x5": "#0072b2",
+    "sep_conv_3x3": "#44aa99",
+    "sep_conv_5x5": "#117733",
+    "up_down_projection": "#aa4499",
+    "rcab": "#cc6677",
+    "area": "#ddcc77",
+    "bilinear": "#e69f00",
+    "nearest": "#999933",
+    "deconv": "#882255",
+    "subpixel": "#332288",
+}
+"""Colours of the operations, as ``#rrggbb``."""
+
+CELL_COLOURS: Mapping[str, str] = {"normal": "#c9d6e3", "upsampling": "#d55e00"}
+"""Colours of the two kinds of blocks in a picture of the network."""
+
+INK = "#22262b"
+"""Text and outlines."""
+
+WIRE = "#8a929b"
+"""Outputs of nodes, before an operation."""
+
+NODE = "#eef1f4"
+"""Boxes of nodes."""
+
+
+def text_colour(background: str) -> str:
+    """Return black ink or white, whichever has the higher contrast on a background (WCAG 2.1, relative luminance)."""
+    channels = (int(background[index : index + 2], 16) / 255 for index in (1, 3, 5))
+    linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#ffffff" if (1.05 / (luminance + 0.05)) > (luminance + 0.05) / 0.0725 else INK

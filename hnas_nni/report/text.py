@@ -1,0 +1,61 @@
+"""Architectures as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hnas_nni.genotype import DEFAULT_LAYERS, NODES, Genotype
+from hnas_nni.report.palette import OPERATION_NAMES
+
+_TITLES = {
+    "normal": "normal cell",
+    "upsampling": "upsampling cell (operations on nodes 0 and 1 upsample, the others keep the size)",
+}
+
+
+def _plain(text: str) -> str:
+    return text
+
+
+def describe(
+    genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callable[[str], str] = _plain
+) -> str:
+    """Return an architecture as text, node by node, and its network as a line.
+
+    Parameters
+    ----------
+    genotype
+        The architecture.
+    layers
+        L, the number of blocks of the network.
+    strong
+        Marks headings, e.g. for a terminal.
+
+    Raises
+    ------
+    GenotypeError
+        If the upsampling cell stands behind the last layer.
+    """
+    lines = []
+    for name, cell in genotype.cells():
+        lines.append(strong(_TITLES[name]))
+        for node in NODES:
+            terms = " + ".join(
+                f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node)
+            )
+            lines.append(f"  node {node} = {terms}")
+        lines += [f"  output = concatenate(nodes {', '.join(map(str, NODES))})", ""]
+    lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers})"))
+    return "\n".join([*lines, f"  {network_line(genotype.position, layers)}"])
+
+
+def network_line(position: int, layers: int = DEFAULT_LAYERS) -> str:
+    """Return the network's blocks as a line, the upsampling cell in brackets, high resolution in upper case.
+
+    Examples
+    --------
+    >>> network_line(2, 4)
+    'stem - n - [UP] - N - N - TAIL'
+    """
+    blocks = ["n"] * (position - 1) + ["[UP]"] + ["N"] * (layers - position)
+    return " - ".join(["stem", *blocks, "TAIL"])
