@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ class SearchableBlocks(MutableModule):
     ----------
     scale, channels, layers
         As for :class:`search_spaces.HNASSpace`.
+    cells
+        L cells of each kind by its name, "normal" and "upsampling"; made here if not given.
 
     Attributes
     ----------
@@ -40,13 +42,20 @@ class SearchableBlocks(MutableModule):
         The choice of the place that upsamples, 1..L.
     """
 
-    def __init__(self, scale: int, channels: int, layers: int) -> None:
+    def __init__(
+        self, scale: int, channels: int, layers: int, cells: Mapping[str, nn.ModuleList] | None = None
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.channels = channels
         self.layers = layers
-        self.normal = nn.ModuleList(_make_cell("normal", channels, scale) for _ in range(layers))
-        self.upsampling = nn.ModuleList(_make_cell("upsampling", channels, scale) for _ in range(layers))
+        if cells is None:
+            cells = {
+                name: nn.ModuleList(_make_cell(name, channels, scale) for _ in range(layers))
+                for name in CELL_OPERATIONS
+            }
+        self.normal = cells["normal"]
+        self.upsampling = cells["upsampling"]
         self.position = self.add_mutable(Categorical(range(1, layers + 1), label=POSITION_LABEL))
         self._dry_run_position: int = ensure_frozen(self.position)
 

@@ -9,14 +9,19 @@ import torch
 from nni.mutable import CategoricalMultiple, Mutable, SampleValidationError
 from nni.mutable.mutable import LabeledMutable
 from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.profiler.pytorch.flops import FlopsResult
+from nni.nas.profiler.pytorch.utils import MutableShape
+from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
 from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
 from search_spaces.blocks import SearchableBlocks, load_fitting
 from search_spaces.input_pick import InputPick
 from search_spaces.labels import decision_labels
+from search_spaces.profiling import flops_result
 
 
+@profiler_leaf_module
 class HNASSpace(ModelSpace):
     """All networks of L blocks of the hierarchical space (paper, section II), for any strategy of NNI.
 
@@ -98,6 +103,22 @@ class HNASSpace(ModelSpace):
         """Yield the choices of the space; see :meth:`nni.mutable.Mutable.leaf_mutables`."""
         for mutable in super().leaf_mutables(is_leaf):
             yield InputPick.of(mutable) if type(mutable) is CategoricalMultiple else mutable
+
+    def extra_oneshot_hooks(self, strategy: Any) -> list[Any]:
+        """Return the hooks by which a one-shot strategy of NNI searches the position too."""
+        from search_spaces.supernet import oneshot_hooks
+
+        return oneshot_hooks(strategy)
+
+    def _shape_forward(self, x: Any) -> MutableShape:
+        """Return the shape of the output, for NNI's profilers."""
+        batch, colours, height, width = x.real_shape
+        return MutableShape(batch, colours, height * self.scale, width * self.scale)
+
+    def _count_flops(self, inputs: tuple[MutableShape, ...], output: Any) -> FlopsResult:
+        """Return multiply-adds and parameters by architecture, for NNI's profilers."""
+        _, _, height, width = inputs[0]
+        return flops_result(self.simplify(), self.scale, self.channels, self.layers, (height, width))
 
     @classmethod
     def create_fixed_module(

@@ -1,0 +1,30 @@
+"""The space as a supernet for NNI's one-shot strategies.
+
+NNI makes supernets of cells by itself, except for Proxyless, but knows nothing of the position of the
+upsampling cell. The hooks add what is missing.
+"""
+
+from __future__ import annotations
+
+from nni.nas.oneshot.pytorch.strategy import MutationHook
+from nni.nas.strategy import DARTS, ENAS, Proxyless
+from nni.nas.strategy.base import Strategy
+
+from search_spaces.compat import mend_enas
+from search_spaces.proxyless_cell import ProxylessCell
+from search_spaces.supernet_blocks import DifferentiableBlocks, PathSamplingBlocks, ProxylessBlocks
+
+
+def oneshot_hooks(strategy: Strategy) -> list[MutationHook]:
+    """Return the hooks by which a one-shot strategy of NNI makes a supernet of the space.
+
+    Strategies that NNI does not derive from its DARTS get the path-sampled supernet. ENAS is mended on the
+    way, see :func:`search_spaces.compat.mend_enas`.
+    """
+    if isinstance(strategy, Proxyless):
+        return [ProxylessBlocks.mutate, ProxylessCell.mutate]
+    if isinstance(strategy, DARTS):
+        return [DifferentiableBlocks.mutate]
+    if isinstance(strategy, ENAS):
+        mend_enas(strategy)
+    return [PathSamplingBlocks.mutate]
