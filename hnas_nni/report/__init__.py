@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hnas_nni.report.formats import picture_format
 from hnas_nni.report.palette import OPERATION_COLOURS, OPERATION_NAMES
 from hnas_nni.report.text import describe, network_line
 
 if TYPE_CHECKING:
     from hnas_nni.report.drawing import draw_genotype
 
-__all__ = ["OPERATION_COLOURS", "OPERATION_NAMES", "describe", "draw_genotype", "network_line"]
+__all__ = ["OPERATION_COLOURS", "OPERATION_NAMES", "describe", "draw_genotype", "network_line", "picture_format"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
-from matplotlib.patheffects import Normal, Stroke
 from matplotlib.path import Path as Outline
+from matplotlib.patheffects import Normal, Stroke
 
 from hnas_nni.files import replacing
 from hnas_nni.genotype import DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype, operation_label
+from hnas_nni.report.formats import picture_format
 from hnas_nni.report.layout import (
     CONCAT_WIDTH,
     INPUT_SIZE,
@@ -32,9 +32,6 @@ from hnas_nni.report.palette import (
     WIRE,
     text_colour,
 )
-
-FORMATS = ("svg", "png", "pdf")
-"""Formats of picture files, by their extension."""
 
 _FONT_SIZE = 9
 _MARGIN = 0.35
@@ -99,28 +96,13 @@ def draw_genotype(
     return figure
 
 
-def picture_format(path: str | os.PathLike[str]) -> str:
-    """Return the format that a picture file's extension stands for.
-
-    Raises
-    ------
-    ValueError
-        If it is none of :data:`FORMATS`.
-    """
-    suffix = Path(path).suffix.lower().lstrip(".")
-    if suffix not in FORMATS:
-        names = ", ".join(f".{name}" for name in FORMATS)
-        raise ValueError(f"{path}: can't draw to this kind of file; give a name that ends in one of {names}")
-    return suffix
-
-
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a picture whole or not at all, the same bytes for the same picture.
 
     Raises
     ------
     ValueError
-        If the extension is none of :data:`FORMATS`.
+        If the extension is none of :data:`hnas_nni.report.formats.FORMATS`.
     FileNotFoundError
         If the folder does not exist.
     """

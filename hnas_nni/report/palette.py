@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 OPERATION_NAMES: Mapping[str, str] = {
     "identity": "identity",
-    "dil_conv_3x3": "dil. conv 3×3",
-    "dil_conv_5x5": "dil. conv 5×5",
-    "sep_conv_3x3": "sep. conv 3×3",
-    "sep_conv_5x5": "sep. conv 5×5",
+    "dil_conv_3x3": "dil. conv 3x3",
+    "dil_conv_5x5": "dil. conv 5x5",
+    "sep_conv_3x3": "sep. conv 3x3",
+    "sep_conv_5x5": "sep. conv 5x5",
     "up_down_projection": "up-down proj.",
     "rcab": "RCAB",
     "area": "area",

@@ -1,0 +1,67 @@
+"""Show an architecture: its cells, its network and what it costs; draw it with --out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from hnas_nni.cli.arguments import GENOTYPE_HELP, add_force, add_network_size, check_output, read_genotype
+from hnas_nni.cli.terminal import strong
+from hnas_nni.report import describe, picture_format
+
+HELP = "show an architecture and its cost, or draw it"
+_EXAMPLES = """\
+examples:
+  hnas show HNAS-A                       cells as text, multiply-adds and parameters
+  hnas show genotype.json --out it.svg   the same, and a picture (.svg, .png or .pdf)
+  hnas show HNAS-B --scale 3 --channels 32 --json
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hnas show``."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("genotype", metavar="GENOTYPE", help=GENOTYPE_HELP)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="draw it to FILE: .svg, .png or .pdf")
+    add_force(parser)
+    add_network_size(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print an architecture, and draw it if that is asked for."""
+    genotype = read_genotype(options.genotype)
+    genotype.check_layers(options.layers)
+    if options.out is not None:
+        check_output(options.out, options.force)
+        picture_format(options.out)
+    from hnas_nni.cost import DEFAULT_LR_SIZE, count
+
+    sizes = {"scale": options.scale, "channels": options.channels, "layers": options.layers}
+    cost = count(genotype, **sizes)
+    if options.out is not None:
+        from hnas_nni.report import draw_genotype
+
+        draw_genotype(genotype, options.out, layers=options.layers)
+    height, width = DEFAULT_LR_SIZE
+    if options.json:
+        figures = {
+            "multiply_adds": cost.macs,
+            "convolution_multiply_adds": cost.conv_macs,
+            "transposed_convolution_multiply_adds": cost.deconv_macs,
+            "parameters": cost.params,
+            "input_size": [3, height, width],
+        }
+        print(json.dumps({"genotype": genotype.to_dict(), **sizes, **figures}, indent=2))
+        return
+    print(describe(genotype, options.layers, strong=strong))
+    print()
+    print(strong(f"cost (x{options.scale}, C = {options.channels}, L = {options.layers}, input 3x{height}x{width})"))
+    print(
+        f"  multiply-adds  {cost.gmacs:.1f} G "
+        f"(convolutions {cost.conv_macs / 1e9:.1f} G, transposed convolutions {cost.deconv_macs / 1e9:.1f} G)"
+    )
+    print(f"  parameters     {cost.params:,}")
+    if options.out is not None:
+        print(f"\ndrawn to {options.out}")
