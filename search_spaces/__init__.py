@@ -25,8 +25,16 @@ def __getattr__(name: str) -> Any:
         warnings.filterwarnings(
             "ignore", message=".* is found to be not a nn.Module", category=RuntimeWarning
         )
-        from search_spaces import space
-
+        try:
+            from search_spaces import space
+        except ModuleNotFoundError as error:
+            if error.name != "pytorch_lightning":
+                raise
+            raise ModuleNotFoundError(
+                f"{name}: NNI's model spaces need PyTorch Lightning; install pytorch-lightning "
+                "(or set NNI_FRAMEWORK=none, if no one-shot strategy and no Lightning evaluator is used)",
+                name=error.name,
+            ) from error
         return getattr(space, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

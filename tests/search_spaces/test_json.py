@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,24 @@ def test_command_reports_bad_input(
     error = capsys.readouterr().err
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def run_without_lightning(code: str, framework: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys\nsys.modules['pytorch_lightning'] = None\n{code}"
+    environment = {**os.environ, "NNI_FRAMEWORK": framework}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+def test_missing_lightning_is_reported() -> None:
+    done = run_without_lightning("from search_spaces import HNASSpace", framework="pytorch")
+    assert done.returncode != 0
+    assert "install pytorch-lightning" in done.stderr.splitlines()[-1]
+
+
+def test_nni_without_a_framework_does_without_lightning() -> None:
+    code = "import search_spaces; print(type(search_spaces.HNASSpace(2, 2, 2).random()).__name__)"
+    done = run_without_lightning(code, framework="none")
+    assert done.stdout == "HNASNetwork\n", done.stderr
 
 
 def test_reading_the_files_needs_neither_nni_nor_torch() -> None:
