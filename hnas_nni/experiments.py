@@ -1,18 +1,21 @@
 """Reading NNI experiments from disk, with or without a running manager.
 
-NNI keeps a list of experiments in ``~/nni-experiments/.experiment`` (JSON, wherever the experiments lie) and each
-experiment in ``<working directory>/<id>``, with all events and metrics in the SQLite database ``db/nni.sqlite``. The
-database is opened for reading only, so an experiment can be read while it runs.
+NNI keeps a list of experiments in ``~/nni-experiments/.experiment`` (JSON, wherever the experiments lie) and
+each experiment in ``<working directory>/<id>``, with all events and metrics in the SQLite database
+``db/nni.sqlite``. The database is opened for reading only, so an experiment can be read while it runs.
 
 Seen with NNI 3.0:
 
-- NNI hands parameters to trials in the order in which they ask for them, but stores them with the trials it meant
-  them for (``V3asV1`` in ``training_service/v3/compat.js``). With two trials at a time, or after a trial that died before
-  it asked, the web UI, ``nnictl experiment export`` and the data of a resume show results beside the wrong
-  parameters. What is right is the parameter id that comes with a trial's metrics, and that is what is read here.
-- After ``nnictl resume`` parameter ids may start from 0 again, and a trial that runs again reports again.
+- NNI hands parameters to trials in the order in which they ask for them, but stores them with the trials it
+  meant them for (``V3asV1`` in ``training_service/v3/compat.js``). With two trials at a time, or after a
+  trial that died before it asked, the web UI, ``nnictl experiment export`` and the data of a resume can show
+  results beside the wrong parameters. What is right is the parameter id that comes with a trial's metrics,
+  and that is what is read here.
+- After ``nnictl resume`` trial numbers and parameter ids start again from 1 if no trial was running, and a
+  trial that runs again reports again.
 - A trial has no row of its own; its state is what its events, in the order of their row ids, add up to.
-- Metrics are JSON text that was dumped as JSON once more, stored in any order; ``sequence`` counts those of a trial.
+- Metrics are JSON text that was dumped as JSON once more, stored in any order; ``sequence`` counts those of a
+  trial.
 - Data imported with ``nnictl experiment import`` is an event without a trial's id.
 - A manager that is killed leaves the last state of its trials, e.g. RUNNING, in the database.
 """
@@ -22,13 +25,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hnas_nni.genotype import Genotype, GenotypeError
@@ -40,7 +45,7 @@ _ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED
 
 
 class ExperimentError(ValueError):
-    """An experiment that is not there, can't be read or holds nothing of ours; the message says what to do."""
+    """An experiment that is not there, can't be read or is none of ours; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,14 @@ class TrialRecord:
     Parameters
     ----------
     number
-        Counts the experiment's trials from 0 ("Trial No." of the web UI).
+        Counts the trials from 0 ("Trial No." of the web UI). NNI reuses numbers after a resume, but not ids.
     id
         NNI's name of the trial.
     status
         WAITING, RUNNING, SUCCEEDED, FAILED, USER_CANCELED, SYS_CANCELED or EARLY_STOPPED.
     genotype
-        The architecture that was evaluated, or None before the trial's first report, as nothing else tells it.
+        The architecture that was evaluated, or None before the trial's first report, as nothing else tells
+        it.
     reward
         The final metric, which NNI optimises; None until it is reported.
     psnr
@@ -124,9 +130,11 @@ def find_experiment(
     Parameters
     ----------
     experiment
-        NNI's id of the experiment, its folder, a folder of experiments (the latest is taken), or None for the latest.
+        NNI's id of the experiment, its folder, a folder of experiments (the latest is taken), or None for the
+        latest.
     working_directory
-        `experimentWorkingDirectory` of the experiment's configuration; None looks in NNI's list of experiments.
+        `experimentWorkingDirectory` of the experiment's configuration; None looks in NNI's list of
+        experiments.
 
     Raises
     ------
@@ -163,7 +171,7 @@ def find_experiment(
 
 
 def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
-    """Read all trials of an experiment, finished or not, in the order of their numbers.
+    """Read all trials of an experiment, finished or not, in the order in which they started.
 
     Parameters
     ----------
@@ -173,19 +181,18 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
     Raises
     ------
     ExperimentError
-        If the folder is not that of an NNI experiment, its database can't be read, or no trial is one of ours.
+        If the folder is not that of an NNI experiment, its database can't be read, or no trial is one of
+        ours.
     """
     path = Path(path)
     if not _is_experiment(path):
         raise ExperimentError(f"{path}: not the folder of an NNI experiment, which holds {_DATABASE}")
-    with _reading(path) as database:
-        events = database.execute(
-            "SELECT timestamp, trialJobId, event, data, sequenceId FROM TrialJobEvent "
-            "WHERE trialJobId <> '' ORDER BY rowid"
-        ).fetchall()
-        metrics = database.execute(
-            "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData ORDER BY rowid"
-        ).fetchall()
+    events, metrics = _query(
+        path,
+        "SELECT timestamp, trialJobId, event, data, sequenceId FROM TrialJobEvent "
+        "WHERE trialJobId <> '' ORDER BY rowid",
+        "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData ORDER BY rowid",
+    )
     drafts: dict[str, _Draft] = {}
     handed_out = _HandedOut(path.name)
     for time, id, event, data, number in events:
@@ -197,7 +204,7 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
             drafts[id].add_metric(kind, sequence, data)
             drafts[id].genotype = handed_out.genotype(parameter_id, time)
     handed_out.check()
-    return sorted((draft.finish(path) for draft in drafts.values()), key=lambda trial: trial.number)
+    return sorted((draft.finish(path) for draft in drafts.values()), key=_age)
 
 
 def rank(trials: Iterable[TrialRecord]) -> list[RankedGenotype]:
@@ -244,7 +251,7 @@ class _HandedOut:
             self._by_id.setdefault(str(parameters.get("parameter_id")), []).append((time, genotype))
 
     def genotype(self, parameter_id: object, time: int) -> Genotype | None:
-        """Return what bore an id at a time, or None if that was no architecture: the last to get it before."""
+        """Return the last architecture that got an id before a time, or None if there is none."""
         bearers = self._by_id.get(str(parameter_id), [])
         before = [bearer for bearer in bearers if bearer[0] <= time] or bearers[:1]
         return max(before, key=lambda bearer: bearer[0])[1] if before else None
@@ -256,6 +263,11 @@ class _HandedOut:
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
                 "give the id or folder of a search over search_spaces/hnas_x2.json or one like it"
             )
+
+
+def _age(trial: TrialRecord) -> tuple[float, int]:
+    """Return what sorts trials by their start, those that wait last."""
+    return (trial.start.timestamp() if trial.start else math.inf, trial.number)
 
 
 @dataclass
@@ -284,7 +296,7 @@ class _Draft:
             self.number = number
 
     def add_metric(self, kind: str, sequence: int, data: str) -> None:
-        """Add a report; of final ones the first counts, as for NNI, of those on the way the last in each place."""
+        """Add a report; the first final one counts, as for NNI, and the last in each place on the way."""
         value = _parse(data)
         if isinstance(value, str):
             value = _parse(value)
@@ -315,7 +327,7 @@ class _Draft:
 
 
 def _genotype(parameters: Any) -> Genotype:
-    """Read what NNI handed to a trial: the sample of an nnictl search, or the model space of a NAS experiment."""
+    """Read what NNI handed to a trial: a sample (nnictl), or a model space that holds one (NAS)."""
     if not isinstance(parameters, Mapping) or not isinstance(parameters.get("parameters"), Mapping):
         raise GenotypeError("its parameters can't be read")
     sample = parameters["parameters"]
@@ -349,17 +361,30 @@ def _is_experiment(path: Path) -> bool:
     return (path / _DATABASE).is_file()
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open an experiment's database for reading."""
+def _query(path: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of some queries to an experiment's database, all of one moment."""
     file = (path / _DATABASE).resolve()
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            yield database
+        try:
+            return _fetch(f"{file.as_uri()}?mode=ro", statements)
+        except sqlite3.OperationalError as error:
+            if "readonly" not in str(error):
+                raise
+        # A manager was killed while it wrote. SQLite undoes what it left behind, in a copy here.
+        with TemporaryDirectory() as folder:
+            for part in file.parent.glob(f"{file.name}*"):
+                shutil.copy(part, folder)
+            return _fetch((Path(folder) / file.name).as_uri(), statements)
     except sqlite3.DatabaseError as error:
         raise ExperimentError(
             f"{file}: can't be read as the database of an NNI experiment ({error})"
         ) from error
+
+
+def _fetch(uri: str, statements: Iterable[str]) -> list[list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as database:
+        database.execute("BEGIN")
+        return [database.execute(statement).fetchall() for statement in statements]
 
 
 def _home() -> Path:
@@ -416,8 +441,7 @@ def _started(path: Path) -> int:
     if not _is_experiment(path):
         return 0
     try:
-        with _reading(path) as database:
-            (time,) = database.execute("SELECT MAX(startTime) FROM ExperimentProfile").fetchone()
+        (((time,),),) = _query(path, "SELECT MAX(startTime) FROM ExperimentProfile")
     except ExperimentError:
         return 0
     return time or 0

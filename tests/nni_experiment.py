@@ -1,13 +1,14 @@
 """Real NNI experiments for tests: start with nnictl, watch over REST, kill, resume, and always stop.
 
-Everything of an experiment lies in a folder of the test: NNI's list of experiments goes to ``<folder>/home`` and the
-experiments to ``<folder>/experiments``, so that those of the user are never touched.
+Everything of an experiment lies in a folder of the test: NNI's list of experiments goes to ``<folder>/home``
+and the experiments to ``<folder>/experiments``, so that those of the user are never touched.
 
 Seen with NNI 3.0:
 
-- The manager gives its tuner process ten seconds to connect, or the experiment ends in status ERROR. On a busy
-  machine that is too short, and :func:`start_experiment` then starts afresh.
-- ``nnictl`` prints colours and warnings, so the experiment's id is read from NNI's list and not from the output.
+- The manager gives its tuner process ten seconds to connect, or the experiment ends in status ERROR. On a
+  busy machine that is too short, and :func:`start_experiment` then starts afresh.
+- ``nnictl`` prints colours and warnings, so the experiment's id is read from NNI's list and not from the
+  output.
 - With the web server still starting, a request is refused or answered with an error page.
 """
 
@@ -206,8 +207,9 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
     folder
         Folder of the test. Trials run there, if `config` does not say otherwise.
     config
-        NNI's experiment configuration, the keys as in a YAML file. Left out, these are added: experiment name,
-        `trialCodeDirectory`, `experimentWorkingDirectory`, concurrency 1 and the local training service.
+        NNI's experiment configuration, the keys as in a YAML file. Left out, these are added: experiment
+        name, `trialCodeDirectory`, `experimentWorkingDirectory`, concurrency 1 and the local training
+        service.
     """
     home, working_directory = folder / "home", folder / "experiments"
     home.mkdir(parents=True, exist_ok=True)

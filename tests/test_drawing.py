@@ -37,7 +37,11 @@ def _edges(genotype: Genotype) -> dict[str, str]:
 
 def _text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     renderer = FigureCanvasAgg(figure).get_renderer()
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts if text.get_text()]
+    return [
+        (text.get_text(), text.get_window_extent(renderer))
+        for text in figure.axes[0].texts
+        if text.get_text()
+    ]
 
 
 def _overlap(one: Bbox, other: Bbox) -> bool:
@@ -59,8 +63,14 @@ def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -
         box = boxes[label]
         assert to_hex(box.get_facecolor()) == OPERATION_COLOURS[operation]
         extent = box.get_window_extent()
-        inside = [text for text, bounds in texts if extent.containsx(bounds.x0) and extent.containsx(bounds.x1)
-                  and extent.containsy(bounds.y0) and extent.containsy(bounds.y1)]
+        inside = [
+            text
+            for text, bounds in texts
+            if extent.containsx(bounds.x0)
+            and extent.containsx(bounds.x1)
+            and extent.containsy(bounds.y0)
+            and extent.containsy(bounds.y1)
+        ]
         assert inside == [OPERATION_NAMES[operation]]
     for _, bounds in texts:
         assert page.x0 <= bounds.x0 and bounds.x1 <= page.x1 and page.y0 <= bounds.y0 and bounds.y1 <= page.y1
@@ -158,12 +168,20 @@ def test_every_operation_has_a_name_and_a_colour() -> None:
     assert len(set(OPERATION_NAMES.values())) == len(set(OPERATION_COLOURS.values())) == len(operations)
 
 
-# Machado, Oliveira, Fernandes: A physiologically-based model for simulation of color vision deficiency (2009),
-# severity 1, on linear RGB.
+# Machado, Oliveira, Fernandes: A physiologically-based model for simulation of color vision deficiency
+# (2009), severity 1, on linear RGB.
 _DEFICIENCIES = {
     "none": np.eye(3),
-    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
 }
 
 
@@ -184,7 +202,9 @@ def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
 def test_names_are_readable_on_their_colours(colour: str) -> None:
     def luminance(hexadecimal: str) -> float:
         values = [int(hexadecimal[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-        red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
+        red, green, blue = (
+            value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values
+        )
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     low, high = sorted((luminance(colour), luminance(text_colour(colour))))

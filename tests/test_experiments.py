@@ -6,6 +6,8 @@ import dataclasses
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def test_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
 
 
 def test_results_stand_beside_the_architecture_that_was_evaluated(finished_search: RunningExperiment) -> None:
-    """NNI itself mixes them up here: a trial died before it asked for its parameters, and two run at a time."""
+    """NNI itself mixes them up here: a trial died before it asked for parameters, and two run at a time."""
     finished = [trial for trial in read_trials(finished_search.directory) if trial.finished]
     assert len(finished) == 5
     for trial in finished:
@@ -80,7 +82,12 @@ def test_ranks_each_architecture_once(finished_search: RunningExperiment) -> Non
 def test_of_equal_rewards_the_earlier_trial_wins() -> None:
     trials = [
         TrialRecord(number, f"t{number}", "SUCCEEDED", genotype, reward)
-        for number, genotype, reward in [(3, HNAS_B, 1.0), (1, HNAS_A, 1.0), (0, HNAS_A, -2.0), (2, HNAS_B, 1.0)]
+        for number, genotype, reward in [
+            (3, HNAS_B, 1.0),
+            (1, HNAS_A, 1.0),
+            (0, HNAS_A, -2.0),
+            (2, HNAS_B, 1.0),
+        ]
     ]
     assert [(entry.trial.number, entry.trials) for entry in rank(trials)] == [(1, 2), (2, 2)]
 
@@ -98,7 +105,9 @@ def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
         rank(trials)
 
 
-def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finds_experiments_by_nnis_list(
+    finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(finished_search.home))
     expected = finished_search.directory.resolve()
     assert find_experiment() == expected
@@ -136,9 +145,7 @@ def test_no_experiment_at_all(nni_home: Path) -> None:
         read_trials(nni_home)
 
 
-def test_an_experiment_whose_folder_is_gone(
-    finished_search: RunningExperiment, nni_home: Path
-) -> None:
+def test_an_experiment_whose_folder_is_gone(finished_search: RunningExperiment, nni_home: Path) -> None:
     known = json.loads((finished_search.home / "nni-experiments" / ".experiment").read_text())
     known[finished_search.id]["logDir"] = str(nni_home / "moved")
     (nni_home / "nni-experiments").mkdir()
@@ -153,11 +160,33 @@ def test_a_damaged_database(copied: Path) -> None:
         read_trials(copied)
 
 
+def test_a_manager_killed_while_it_wrote(copied: Path) -> None:
+    before = read_trials(copied)
+    database = copied / "db" / "nni.sqlite"
+    writer = (
+        "import os, signal, sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1'); database.execute('BEGIN')\n"
+        "database.execute(\"UPDATE TrialJobEvent SET event = 'BROKEN'\")\n"
+        "database.executemany('INSERT INTO MetricData VALUES (1, 1, 1, 1, 1, ?)', [('x' * 500,)] * 1000)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", writer, str(database)])
+    left = {path.name: path.read_bytes() for path in database.parent.iterdir()}
+    assert set(left) == {"nni.sqlite", "nni.sqlite-journal"}
+    assert b"BROKEN" in left["nni.sqlite"]
+    assert read_trials(copied) == before
+    assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == left
+
+
 def test_another_experiment_is_refused(copied: Path) -> None:
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
-        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+        for rowid, data in database.execute(
+            "SELECT rowid, data FROM TrialJobEvent WHERE data <> ''"
+        ).fetchall():
             parameters = {**json.loads(data), "parameters": {"learning_rate": 0.1}}
-            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+            database.execute(
+                "UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid)
+            )
     with pytest.raises(ExperimentError, match=r"not an HNAS search \(normal/input_2_0: missing"):
         read_trials(copied)
 
@@ -165,10 +194,14 @@ def test_another_experiment_is_refused(copied: Path) -> None:
 def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> None:
     before = read_trials(copied)
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
-        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+        for rowid, data in database.execute(
+            "SELECT rowid, data FROM TrialJobEvent WHERE data <> ''"
+        ).fetchall():
             parameters = json.loads(data)
             parameters["parameters"] = {"status": "frozen", "sample": parameters["parameters"]}
-            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+            database.execute(
+                "UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid)
+            )
     assert read_trials(copied) == before
 
 
@@ -189,7 +222,10 @@ def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
         )
         database.executemany(
             "INSERT INTO MetricData VALUES (?, 'late1', ?, 'PERIODICAL', ?, ?)",
-            [(later + 1, parameter_id, sequence, json.dumps(str(psnr))) for sequence, psnr in [(0, 1), (1, 2), (0, 3)]],
+            [
+                (later + 1, parameter_id, sequence, json.dumps(str(psnr)))
+                for sequence, psnr in [(0, 1), (1, 2), (0, 3)]
+            ],
         )
     trials = read_trials(copied)
     assert trials[0] == trial

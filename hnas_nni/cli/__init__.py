@@ -1,7 +1,8 @@
 """The ``hnas`` command.
 
-A subcommand is a module of this package with `HELP` (one line), ``configure(parser)`` and ``run(options)``, and a line
-in `COMMANDS`. All of these modules are imported to print the help, so they import what is heavy where they run.
+A subcommand is a module of this package with `HELP` (one line), ``configure(parser)`` and ``run(options)``,
+and a line in `COMMANDS`. All of these modules are imported to print the help, so they import what is heavy
+where they run.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 if the input was bad (one line on stderr says what), 130 if interrupted, 141 if the reader of a pipe
-        went away.
+        0, or 2 if the input was bad (one line on stderr says what), 130 if interrupted, 141 if the reader of
+        a pipe went away.
     """
     command = "hnas"
     try:

@@ -33,16 +33,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hnas best``."""
     parser.epilog = _EXAMPLES
     parser.add_argument(
-        "experiment", nargs="?", metavar="EXPERIMENT", help="NNI's id, or the experiment's folder (the latest)"
+        "experiment",
+        nargs="?",
+        metavar="EXPERIMENT",
+        help="NNI's id, or the experiment's folder (the latest)",
     )
     parser.add_argument("--top", type=int, default=10, metavar="N", help="how many to show (%(default)s)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the winner's genotype as JSON")
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="write the winner's weights from the search (.safetensors)"
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="write the winner's weights from the search (.safetensors)",
     )
     add_force(parser)
     parser.add_argument(
-        "--working-dir", type=Path, metavar="DIR", help="experimentWorkingDirectory, if NNI does not know the search"
+        "--working-dir",
+        type=Path,
+        metavar="DIR",
+        help="experimentWorkingDirectory, if NNI does not know the search",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -84,7 +93,9 @@ def run(options: argparse.Namespace) -> None:
 def _states(trials: Sequence[TrialRecord]) -> str:
     states = Counter(trial.status.lower().replace("_", " ") for trial in trials)
     noun = "trial" if len(trials) == 1 else "trials"
-    return f"{len(trials)} {noun}: " + ", ".join(f"{number} {state}" for state, number in states.most_common())
+    return f"{len(trials)} {noun}: " + ", ".join(
+        f"{number} {state}" for state, number in states.most_common()
+    )
 
 
 def _row(place: int, entry: RankedGenotype) -> tuple[str, ...]:

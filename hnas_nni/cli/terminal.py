@@ -40,7 +40,7 @@ def print_error(command: str, message: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return what an exception says, in one line; of an operating system's error what a user can understand."""
+    """Return what an exception says, in one line, without the numbers of the operating system."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror.lower()}"
     return " ".join(str(error).split()) or type(error).__name__
@@ -49,5 +49,8 @@ def one_line(error: Exception) -> str:
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table with right-aligned columns, the header in bold on a terminal."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)]
+    lines = [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (header, *rows)
+    ]
     return "\n".join([strong(lines[0]), *lines[1:]])

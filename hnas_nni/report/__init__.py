@@ -14,7 +14,14 @@ from hnas_nni.report.text import describe, network_line
 if TYPE_CHECKING:
     from hnas_nni.report.drawing import draw_genotype
 
-__all__ = ["OPERATION_COLOURS", "OPERATION_NAMES", "describe", "draw_genotype", "network_line", "picture_format"]
+__all__ = [
+    "OPERATION_COLOURS",
+    "OPERATION_NAMES",
+    "describe",
+    "draw_genotype",
+    "network_line",
+    "picture_format",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -57,8 +57,8 @@ def draw_genotype(
     genotype
         The architecture.
     path
-        File to write, whole or not at all; ``.svg`` (text stays text), ``.png`` (150 dots per inch) or ``.pdf``. An
-        existing file is replaced.
+        File to write, whole or not at all; ``.svg`` (text stays text), ``.png`` (150 dots per inch) or
+        ``.pdf``. An existing file is replaced.
     layers
         L, the number of blocks of the network.
 

@@ -1,9 +1,9 @@
 """Where the parts of a cell go in a picture, in inches.
 
-Every node has a row of its own, and a column by the longest way to it from an input. A node's output runs to the right
-along its row, where no other node is. An operation branches off downwards in the gap before its target's column, in a
-lane of its own, and ends in the operation's label, right before the target. So no line can run through a node or a
-label, whatever the wiring, and two edges between the same nodes are apart.
+Every node has a row of its own, and a column by the longest way to it from an input. A node's output runs to
+the right along its row, where no other node is. An operation branches off downwards in the gap before its
+target's column, in a lane of its own, and ends in the operation's label, right before the target. So no line
+can run through a node or a label, whatever the wiring, and two edges between the same nodes are apart.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Names and colours of operations, the same in every picture and table.
 
-The colours start from Paul Tol's "muted" scheme (technical note SRON/EPS/TN/09-002) and Okabe and Ito's, moved so that
-any two operations of a cell differ by more than 10 in CIEDE2000, with protanopia and deuteranopia too. A name always
-stands beside its colour, in at least 4.5 times its luminance (WCAG 2.1, level AA).
+The colours start from Paul Tol's "muted" scheme (technical note SRON/EPS/TN/09-002) and Okabe and Ito's,
+moved so that any two operations of a cell differ by more than 10 in CIEDE2000, with protanopia and
+deuteranopia too. A name always stands beside its colour, in at least 4.5 times its luminance (WCAG 2.1, level
+AA).
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ NODE = "#eef1f4"
 
 
 def text_colour(background: str) -> str:
-    """Return black ink or white, whichever has the higher contrast on a background (WCAG 2.1, relative luminance)."""
+    """Return ink or white, whichever has the higher contrast on a background (WCAG 2.1)."""
     channels = (int(background[index : index + 2], 16) / 255 for index in (1, 3, 5))
     linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

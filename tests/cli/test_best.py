@@ -40,7 +40,9 @@ def test_top_and_json(finished_search: RunningExperiment, capsys: pytest.Capture
     document = json.loads(capsys.readouterr().out)
     assert document["trials"] == {"SUCCEEDED": 5, "FAILED": 1}
     ranking = rank(read_trials(folder))[:2]
-    assert [Genotype.from_dict(entry["genotype"]) for entry in document["best"]] == [e.genotype for e in ranking]
+    assert [Genotype.from_dict(entry["genotype"]) for entry in document["best"]] == [
+        e.genotype for e in ranking
+    ]
     assert [entry["reward"] for entry in document["best"]] == [entry.trial.reward for entry in ranking]
 
 
@@ -48,7 +50,14 @@ def test_writes_the_winner(
     finished_search: RunningExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "best.json"
-    arguments = ["best", finished_search.id, "--working-dir", str(finished_search.working_directory), "--out", str(out)]
+    arguments = [
+        "best",
+        finished_search.id,
+        "--working-dir",
+        str(finished_search.working_directory),
+        "--out",
+        str(out),
+    ]
     assert main(arguments) == 0
     winner = rank(read_trials(finished_search.directory))[0].genotype
     assert Genotype.from_json(out) == winner

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from hnas_nni.cli import COMMANDS, main
 
@@ -66,7 +65,11 @@ def test_a_closed_pipe_is_quiet() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [*_HNAS, "show", "HNAS-A", "--channels", "4"], cwd=_REPOSITORY, stdout=writer, stderr=subprocess.PIPE, text=True
+        [*_HNAS, "show", "HNAS-A", "--channels", "4"],
+        cwd=_REPOSITORY,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
@@ -75,7 +78,9 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
     fifo = tmp_path / "genotype.json"
     os.mkfifo(fifo)
-    process = subprocess.Popen([*_HNAS, "show", str(fifo)], cwd=_REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*_HNAS, "show", str(fifo)], cwd=_REPOSITORY, stderr=subprocess.PIPE, text=True
+    )
     with fifo.open("w"):  # opens when the command has begun to read
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()

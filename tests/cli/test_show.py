@@ -64,7 +64,10 @@ def test_replaces_a_picture_only_by_force(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.json"], "nowhere.json: no such file; give a genotype's JSON file, or one of the paper's: HNAS-A"),
+        (
+            ["nowhere.json"],
+            "nowhere.json: no such file; give a genotype's JSON file, or one of the paper's: HNAS-A",
+        ),
         (["broken.json"], "broken.json: not valid JSON"),
         (["unknown.json"], "unknown.json: normal.3[1].operation: 'conv' is unknown; valid are identity"),
         (["."], ".: is a directory"),
@@ -74,7 +77,10 @@ def test_replaces_a_picture_only_by_force(tmp_path: Path, capsys: pytest.Capture
         (["HNAS-A", "--out", "it.svg", "--layers", "9"], "position: 10 lies behind the last of 9 layers"),
         (["HNAS-A", "--out", "it.svg", "--scale", "5"], "scale: 5 is not supported; valid are 2, 3, 4"),
         (["HNAS-A", "--out", "it.svg", "--channels", "0"], "channels: 0 is not valid"),
-        (["HNAS-A", "--layers", "many"], "argument --layers: invalid int value: 'many'; see hnas show --help"),
+        (
+            ["HNAS-A", "--layers", "many"],
+            "argument --layers: invalid int value: 'many'; see hnas show --help",
+        ),
         ([], "the following arguments are required: GENOTYPE"),
         (["HNAS-A", "--colour"], "unrecognized arguments: --colour"),
     ],
