@@ -23,7 +23,9 @@ from hnas_nni.genotype import CELL_OPERATIONS, operation_label
 from hnas_nni.report import OPERATION_COLOURS, OPERATION_NAMES, draw_genotype
 from hnas_nni.report.palette import text_colour
 
-GENOTYPES = [HNAS_A, HNAS_B, HNAS_C, *(Genotype.random(seed) for seed in range(20))]
+NAMED = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C} | {
+    f"random {seed}": Genotype.random(seed) for seed in range(20)
+}
 
 
 def _edges(genotype: Genotype) -> dict[str, str]:
@@ -48,7 +50,7 @@ def _overlap(one: Bbox, other: Bbox) -> bool:
     return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
 
 
-@pytest.mark.parametrize("genotype", GENOTYPES, ids=str)
+@pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -> None:
     figure = draw_genotype(genotype)
     axes = figure.axes[0]
@@ -76,7 +78,7 @@ def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -
         assert page.x0 <= bounds.x0 and bounds.x1 <= page.x1 and page.y0 <= bounds.y0 and bounds.y1 <= page.y1
 
 
-@pytest.mark.parametrize("genotype", GENOTYPES, ids=str)
+@pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_no_line_runs_through_a_box(genotype: Genotype) -> None:
     axes = draw_genotype(genotype).axes[0]
     boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch) and patch.get_gid()]

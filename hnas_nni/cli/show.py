@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> None:
     if options.out is not None:
         check_output(options.out, options.force)
         picture_format(options.out)
-    from hnas_nni.cost import DEFAULT_LR_SIZE, count
+    from hnas_nni.cost import DEFAULT_LR_SIZE, cost_table
 
     sizes = {"scale": options.scale, "channels": options.channels, "layers": options.layers}
-    cost = count(genotype, **sizes)
+    cost = cost_table(**sizes)(genotype)
     if options.out is not None:
         from hnas_nni.report import draw_genotype
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from hnas_nni import HNAS_A, HNAS_B, Genotype
 from hnas_nni.cli import main
-from hnas_nni.cost import cost_table
+from hnas_nni.cost import count
 
 
 def test_shows_cells_network_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,14 +26,14 @@ def test_shows_cells_network_and_cost(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(("scale", "channels", "layers"), [(2, 64, 12), (3, 8, 14)])
-def test_json_agrees_with_the_cost_table_and_the_network(
+def test_json_agrees_with_a_profile_of_the_network(
     capsys: pytest.CaptureFixture[str], scale: int, channels: int, layers: int
 ) -> None:
     sizes = {"scale": scale, "channels": channels, "layers": layers}
     options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
     assert main(["show", "HNAS-B", *options, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    cost = cost_table(**sizes)(HNAS_B)
+    cost = count(HNAS_B, **sizes)
     assert (shown["multiply_adds"], shown["convolution_multiply_adds"]) == (cost.macs, cost.conv_macs)
     network: nn.Module = HNAS_B.build(**sizes)
     assert shown["parameters"] == sum(parameter.numel() for parameter in network.parameters())
