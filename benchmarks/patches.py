@@ -23,9 +23,7 @@ from hnas_nni.data import ImagePair, PatchSampler, load_pairs
 class LoopSampler:
     """The same patches, cut one after the other with numpy."""
 
-    def __init__(
-        self, pairs: Sequence[ImagePair], scale: int, patch_size: int, device: str, seed: int
-    ) -> None:
+    def __init__(self, pairs: Sequence[ImagePair], scale: int, patch_size: int, device: str, seed: int) -> None:
         self.pairs, self.scale, self.patch_size, self.device = pairs, scale, patch_size, device
         self.random = random.Random(seed)
 
@@ -63,9 +61,7 @@ def seconds_per_batch(sample: Callable[[int], object], batch: int, batches: int,
 
 def main() -> None:
     """Measure both samplers in turn and print the best times and their ratio."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="photos", help="'photos' or a folder of images")
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--patch-size", type=int, default=96, help="side of the HR patch in pixels")
@@ -73,9 +69,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=20, help="batches in each repetition")
     parser.add_argument("--repetitions", type=int, default=25)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument(
-        "--threads", type=int, default=None, help="torch's threads; by default its own choice"
-    )
+    parser.add_argument("--threads", type=int, default=None, help="torch's threads; by default its own choice")
     options = parser.parse_args()
     if options.threads is not None:
         torch.set_num_threads(options.threads)

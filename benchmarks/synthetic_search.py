@@ -77,17 +77,13 @@ class SyntheticReward:
         }
         normal = layout.columns()["normal"]
         self._worked = [
-            column
-            for column in range(normal.start, normal.stop)
-            if layout.decisions[column].kind == "operation"
+            column for column in range(normal.start, normal.stop) if layout.decisions[column].kind == "operation"
         ]
         self._work = rng.uniform(size=sizes[self._worked[0]])
         self._mean, self._std = 0.0, 1.0
         census = self(np.stack([rng.integers(size, size=CENSUS) for size in sizes], 1))
         self._mean, self._std = census.mean(), census.std()
-        self.thresholds = {
-            share: (np.quantile(census, 1 - share) - self._mean) / self._std for share in TOP_SHARES
-        }
+        self.thresholds = {share: (np.quantile(census, 1 - share) - self._mean) / self._std for share in TOP_SHARES}
 
     def __call__(self, choices: np.ndarray) -> np.ndarray:
         """Return the rewards (n,) of architectures (n, D)."""
@@ -194,16 +190,12 @@ def cost_table(repeats: int = 20) -> Iterator[str]:
 
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="searches per contender (default: 10)")
     parser.add_argument("--budget", type=int, default=500, help="samples per search (default: 500)")
     parser.add_argument("--in-flight", type=int, default=2, help="samples per update (default: 2)")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count(), help="processes (default: one per CPU)"
-    )
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per CPU)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw the learning curves")
     parser.add_argument("--cost", action="store_true", help="measure time per batch instead")
     arguments = parser.parse_args()

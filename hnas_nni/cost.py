@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import torch
 from torch import nn
@@ -53,9 +54,7 @@ class Cost:
         return self.macs / 1e9
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.conv_macs + other.conv_macs, self.deconv_macs + other.deconv_macs, self.params + other.params
-        )
+        return Cost(self.conv_macs + other.conv_macs, self.deconv_macs + other.deconv_macs, self.params + other.params)
 
     def __mul__(self, times: int) -> Cost:
         return Cost(self.conv_macs * times, self.deconv_macs * times, self.params * times)
@@ -113,7 +112,7 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
         nonlocal deconv_macs
         (x,) = inputs
         macs = module.weight.numel() * x.shape[0] * x.shape[2] * x.shape[3]
-        module.total_ops += macs
+        cast(torch.Tensor, module.total_ops).add_(macs)
         deconv_macs += macs
 
     def count_nothing(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
@@ -197,10 +196,7 @@ class CostTable:
         normal_low = sum((self._normal_low[edge.operation] for edge in edges), self._preprocessor_low)
         normal_high = sum((self._normal_high[edge.operation] for edge in edges), self._preprocessor_high)
         upsampling = sum(
-            (
-                self._upsampling[edge.operation, edge.source < INPUT_NODES]
-                for edge in genotype.upsampling.edges
-            ),
+            (self._upsampling[edge.operation, edge.source < INPUT_NODES] for edge in genotype.upsampling.edges),
             self._preprocessor_low,
         )
         return (
@@ -228,9 +224,7 @@ class _PixelCost:
 def _pixel_cost(module: nn.Module, channels: int) -> _PixelCost:
     """Profile a module at two small sizes; exact, as all its convolutions keep or multiply the number of pixels."""
     small, large = (profile(module, torch.zeros(1, channels, 2, width)) for width in (2, 3))
-    slope = Cost(
-        (large.conv_macs - small.conv_macs) // 2, (large.deconv_macs - small.deconv_macs) // 2, params=0
-    )
+    slope = Cost((large.conv_macs - small.conv_macs) // 2, (large.deconv_macs - small.deconv_macs) // 2, params=0)
     return _PixelCost(slope, small + slope * -4)
 
 

@@ -376,9 +376,7 @@ def _query(path: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
                 shutil.copy(part, folder)
             return _fetch((Path(folder) / file.name).as_uri(), statements)
     except sqlite3.DatabaseError as error:
-        raise ExperimentError(
-            f"{file}: can't be read as the database of an NNI experiment ({error})"
-        ) from error
+        raise ExperimentError(f"{file}: can't be read as the database of an NNI experiment ({error})") from error
 
 
 def _fetch(uri: str, statements: Iterable[str]) -> list[list[tuple[Any, ...]]]:
@@ -416,9 +414,7 @@ def _listed() -> dict[str, dict[str, Any]]:
         return {}
     entries = _parse(file.read_text(encoding="utf-8"))
     if not isinstance(entries, dict):
-        raise ExperimentError(
-            f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead"
-        )
+        raise ExperimentError(f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead")
     return {id: entry for id, entry in entries.items() if isinstance(entry, dict)}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,12 @@ CELL_OPERATIONS: Mapping[str, tuple[str, ...]] = {
 
 _FORMAT = "hnas-genotype"
 _VERSION = 1
+
+
+_PRINTABLE = re.compile(
+    r"Genotype\(normal: (?P<normal>.*), upsampling: (?P<upsampling>.*), position: (?P<position>\d+)\)"
+)
+_PRINTABLE_EDGE = re.compile(r"(\w+)\((\d+)\)")
 
 
 class GenotypeError(ValueError):
@@ -200,9 +207,7 @@ class Genotype:
         cells = {
             name: Cell(
                 tuple(
-                    Edge(rng.choice(operations), rng.randrange(node))
-                    for node in NODES
-                    for _ in range(EDGES_PER_NODE)
+                    Edge(rng.choice(operations), rng.randrange(node)) for node in NODES for _ in range(EDGES_PER_NODE)
                 )
             )
             for name, operations in CELL_OPERATIONS.items()
@@ -255,6 +260,24 @@ class Genotype:
         if left:
             raise GenotypeError(f"{min(left)}: not a label of this space")
         return cls(position=position, **cells)
+
+    @classmethod
+    def from_string(cls, text: str) -> Genotype:
+        """Read the printable form, what ``str(genotype)`` gives and trials report.
+
+        Raises
+        ------
+        GenotypeError
+            If the text is not in that form, or not a valid genotype.
+        """
+        match = _PRINTABLE.fullmatch(text)
+        if match is None:
+            raise GenotypeError(f"genotype: {text!r} is not the printable form of a genotype")
+        cells = {
+            name: Cell(tuple(Edge(edge[1], int(edge[2])) for edge in _PRINTABLE_EDGE.finditer(match[name])))
+            for name in CELL_OPERATIONS
+        }
+        return cls(position=int(match["position"]), **cells)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the genotype as JSON-ready data, the content of the file form."""
@@ -361,9 +384,7 @@ def _check_cell(cell: object, name: str) -> None:
                 f"{field}.operation: {edge.operation!r} is unknown; valid are {', '.join(CELL_OPERATIONS[name])}"
             )
         if not _is_int(edge.source) or not 0 <= edge.source < node:
-            raise GenotypeError(
-                f"{field}.from: {edge.source!r} is not an earlier node; valid are 0..{node - 1}"
-            )
+            raise GenotypeError(f"{field}.from: {edge.source!r} is not an earlier node; valid are 0..{node - 1}")
 
 
 def _cell_from_dict(document: object, name: str) -> Cell:

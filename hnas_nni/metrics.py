@@ -128,9 +128,7 @@ def _checked_pair(
     """Both images as (h, w, 3)."""
     for name, image in (("SR", sr), ("HR", hr)):
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise ValueError(
-                f"the {name} image must be a uint8 array, not {getattr(image, 'dtype', type(image))}"
-            )
+            raise ValueError(f"the {name} image must be a uint8 array, not {getattr(image, 'dtype', type(image))}")
         if image.ndim != 2 and (image.ndim != 3 or image.shape[2] != 3):
             raise ValueError(f"the {name} image must have shape (h, w, 3) or (h, w), not {image.shape}")
     if sr.shape[:2] != hr.shape[:2]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import cast
 
 import torch
 from torch import nn
@@ -118,20 +120,19 @@ class CellBlock(nn.Module):
         super().__init__()
         self.preprocessor = Preprocessor(channels)
         self.ops = nn.ModuleList(
-            nn.ModuleList(make_operation(edge.operation, edge.source) for edge in cell.incoming(node))
-            for node in NODES
+            nn.ModuleList(make_operation(edge.operation, edge.source) for edge in cell.incoming(node)) for node in NODES
         )
         self._sources = [[edge.source for edge in cell.incoming(node)] for node in NODES]
 
     def operation(self, node: int, slot: int) -> nn.Module:
         """Return the operation of an edge: the first (0) or second (1) into intermediate node 2..5."""
-        return self.ops[node - INPUT_NODES][slot]
+        return cast(nn.ModuleList, self.ops[node - INPUT_NODES])[slot]
 
     def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
         """Compute the block from the outputs of the second-last and the last block, ``(n, 4C, h, w)`` each."""
         nodes = self.preprocessor(states)
-        for pair, (first, second) in zip(self.ops, self._sources, strict=True):
-            nodes.append(pair[0](nodes[first]) + pair[1](nodes[second]))
+        for node, (first, second) in zip(NODES, self._sources, strict=True):
+            nodes.append(self.operation(node, 0)(nodes[first]) + self.operation(node, 1)(nodes[second]))
         return torch.cat(nodes[INPUT_NODES:], dim=1)
 
 
@@ -208,11 +209,7 @@ class HNASNetwork(nn.Module):
         self.stem = Stem(channels)
         self.blocks = Blocks(
             (
-                CellBlock(
-                    getattr(genotype, cell),
-                    lambda operation, source, cell=cell: candidate(cell, operation, source, channels, scale),
-                    channels,
-                )
+                CellBlock(getattr(genotype, cell), partial(candidate, cell, channels=channels, scale=scale), channels)
                 for cell in block_cells(genotype.position, layers)
             ),
             genotype.position,

@@ -31,9 +31,13 @@ class JointReward:
 
     def __post_init__(self) -> None:
         if not _is_number(self.weight) or not 0 <= self.weight <= 1:
-            raise ValueError(f"lambda: {self.weight!r} is not valid; give a number from 0 (cost alone) to 1 (PSNR alone)")
+            raise ValueError(
+                f"lambda: {self.weight!r} is not valid; give a number from 0 (cost alone) to 1 (PSNR alone)"
+            )
         if not _is_number(self.cost_scale) or self.cost_scale < 0:
-            raise ValueError(f"cost_scale: {self.cost_scale!r} is not valid; give a number of at least 0, in dB per GMAC")
+            raise ValueError(
+                f"cost_scale: {self.cost_scale!r} is not valid; give a number of at least 0, in dB per GMAC"
+            )
 
     def __call__(self, psnr: float, gmacs: float) -> float:
         """Return the reward.

@@ -16,13 +16,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from hnas_nni.genotype import INPUT_NODES
-from hnas_nni.network import HNASNetwork, block_cells
+from hnas_nni.network import CellBlock, HNASNetwork, block_cells
 
 FILE_NAME = "shared_weights.sqlite"
 _LOCK_TIMEOUT = 60.0
@@ -136,7 +137,7 @@ def _units(network: HNASNetwork) -> Iterator[tuple[str, nn.Module]]:
     yield "tail", network.tail
     genotype = network.genotype
     for index, cell in enumerate(block_cells(genotype.position, network.layers), start=1):
-        block = network.blocks[index - 1]
+        block = cast(CellBlock, network.blocks[index - 1])
         prefix = f"block {index}/{cell}"
         yield f"{prefix}/preprocessor", block.preprocessor
         for node, slot, edge in getattr(genotype, cell).slots():

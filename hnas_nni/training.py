@@ -32,25 +32,26 @@ class Adam:
     def __init__(self, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         self.betas = betas
         self.eps = eps
-        self._moments: dict[nn.Parameter, tuple[Tensor, Tensor, Tensor]] = {}
+        self._moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def step(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
         """Update the parameters that have a gradient, and drop their gradients."""
-        active = [parameter for parameter in parameters if parameter.grad is not None]
+        active: list[Tensor] = [parameter for parameter in parameters if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in active if parameter.grad is not None]
         for parameter in active:
             if parameter not in self._moments:
                 zeros = torch.zeros_like(parameter)
                 steps = torch.zeros((), dtype=torch.float32, device=parameter.device)
                 self._moments[parameter] = (zeros, zeros.clone(), steps)
-        first, second, steps = ([self._moments[parameter][i] for parameter in active] for i in range(3))
+        first, second, counts = ([self._moments[parameter][i] for parameter in active] for i in range(3))
         adam(
             active,
-            [parameter.grad for parameter in active],
+            gradients,
             first,
             second,
             [],
-            steps,
+            counts,
             fused=True,
             amsgrad=False,
             beta1=self.betas[0],

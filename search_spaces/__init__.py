@@ -22,9 +22,7 @@ _HEAVY = ("HNASSpace", "search_space_json")
 def __getattr__(name: str) -> Any:
     if name in _HEAVY:
         # NNI 3.0 looks through all of torch.nn and wonders at what torch put there since.
-        warnings.filterwarnings(
-            "ignore", message=".* is found to be not a nn.Module", category=RuntimeWarning
-        )
+        warnings.filterwarnings("ignore", message=".* is found to be not a nn.Module", category=RuntimeWarning)
         try:
             from search_spaces import space
         except ModuleNotFoundError as error:

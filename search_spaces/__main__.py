@@ -14,19 +14,11 @@ from search_spaces.json_file import search_space_text
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 1 if a checked file differs, 2 on bad input."""
-    parser = argparse.ArgumentParser(
-        prog="python -m search_spaces", description="The search space as JSON for nnictl."
-    )
-    parser.add_argument(
-        "--scale", type=int, default=2, help="upscaling factor: 2, 3 or 4 (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--layers", type=int, default=DEFAULT_LAYERS, help="number of blocks (default: %(default)s)"
-    )
+    parser = argparse.ArgumentParser(prog="python -m search_spaces", description="The search space as JSON for nnictl.")
+    parser.add_argument("--scale", type=int, default=2, help="upscaling factor: 2, 3 or 4 (default: %(default)s)")
+    parser.add_argument("--layers", type=int, default=DEFAULT_LAYERS, help="number of blocks (default: %(default)s)")
     target = parser.add_mutually_exclusive_group()
-    target.add_argument(
-        "--out", type=Path, metavar="FILE", help="write this file, instead of standard output"
-    )
+    target.add_argument("--out", type=Path, metavar="FILE", help="write this file, instead of standard output")
     target.add_argument("--check", type=Path, metavar="FILE", help="only check that this file is up to date")
     options = parser.parse_args(arguments)
 

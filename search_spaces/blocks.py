@@ -120,8 +120,7 @@ def load_fitting(module: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 
 def _make_cell(name: str, channels: int, scale: int) -> Cell:
     factories = {
-        operation: partial(_make_candidate, name, operation, channels, scale)
-        for operation in CELL_OPERATIONS[name]
+        operation: partial(_make_candidate, name, operation, channels, scale) for operation in CELL_OPERATIONS[name]
     }
     return Cell(
         factories,

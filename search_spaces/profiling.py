@@ -44,12 +44,8 @@ def _expression(
     name: str, quantity: Callable[[Cost], int], table: CostTable, choices: Mapping[str, LabeledMutable]
 ) -> MutableExpression[int]:
     template = f"{name}({', '.join(['{}'] * len(choices))})"
-    return MutableExpression(
-        partial(_evaluate, quantity, table, tuple(choices)), template, list(choices.values())
-    )
+    return MutableExpression(partial(_evaluate, quantity, table, tuple(choices)), template, list(choices.values()))
 
 
-def _evaluate(
-    quantity: Callable[[Cost], int], table: CostTable, labels: tuple[str, ...], *values: Any
-) -> int:
+def _evaluate(quantity: Callable[[Cost], int], table: CostTable, labels: tuple[str, ...], *values: Any) -> int:
     return quantity(table(Genotype.from_sample(dict(zip(labels, values, strict=True)))))

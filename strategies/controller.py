@@ -108,9 +108,7 @@ class HierarchicalController(nn.Module):
         self.temperature = temperature
         self.tanh_constant = tanh_constant
         # A list, not a ModuleDict: cell names are the user's and may hold dots.
-        self.cells = nn.ModuleList(
-            _LevelLSTM(cell.decisions, hidden_size, hidden_size) for cell in layout.cells
-        )
+        self.cells = nn.ModuleList(_LevelLSTM(cell.decisions, hidden_size, hidden_size) for cell in layout.cells)
         self.cell_starts = nn.ParameterList(torch.empty(hidden_size) for _ in layout.cells)
         self.network: _LevelLSTM | None = None
         if layout.network:
@@ -175,8 +173,7 @@ class HierarchicalController(nn.Module):
         """Return the distribution of every decision given the choices before it, label -> (n, candidates)."""
         log_probabilities = self._run(len(choices), self._checked(choices), None)[1]
         return {
-            decision.label: row.exp()
-            for decision, row in zip(self.layout.decisions, log_probabilities, strict=True)
+            decision.label: row.exp() for decision, row in zip(self.layout.decisions, log_probabilities, strict=True)
         }
 
     def network_probabilities(self, choices: Tensor) -> dict[str, Tensor]:
@@ -190,9 +187,7 @@ class HierarchicalController(nn.Module):
     def encode(self, samples: Sequence[Mapping[str, Any]]) -> Tensor:
         """Return the choices (n, D) of samples, label -> value; see :meth:`SpaceLayout.encode`."""
         rows = [self.layout.encode(sample) for sample in samples]
-        return torch.tensor(rows, dtype=torch.int64, device=self.device).reshape(
-            len(rows), len(self.layout.decisions)
-        )
+        return torch.tensor(rows, dtype=torch.int64, device=self.device).reshape(len(rows), len(self.layout.decisions))
 
     def decode(self, choices: Tensor) -> list[dict[str, Any]]:
         """Return the samples, label -> value, that `choices` (n, D) stand for."""
@@ -212,9 +207,7 @@ class HierarchicalController(nn.Module):
     def _checked(self, choices: Tensor) -> Tensor:
         decisions = self.layout.decisions
         if choices.ndim != 2 or choices.shape[1] != len(decisions):
-            raise ValueError(
-                f"choices: shape {tuple(choices.shape)} is not valid; expected (n, {len(decisions)})"
-            )
+            raise ValueError(f"choices: shape {tuple(choices.shape)} is not valid; expected (n, {len(decisions)})")
         choices = choices.to(self.device, torch.int64)
         sizes = torch.tensor([len(decision.values) for decision in decisions], device=self.device)
         if bool(((choices < 0) | (choices >= sizes)).any()):
@@ -222,9 +215,7 @@ class HierarchicalController(nn.Module):
                 self.layout.decode(row)
         return choices
 
-    def _run(
-        self, n: int, choices: Tensor | None, generator: torch.Generator | None
-    ) -> tuple[Decisions, list[Tensor]]:
+    def _run(self, n: int, choices: Tensor | None, generator: torch.Generator | None) -> tuple[Decisions, list[Tensor]]:
         """Walk through all levels; teacher-forced where `choices` are given."""
         columns = self.layout.columns()
 
@@ -311,9 +302,7 @@ class _LevelLSTM(nn.Module):
         picks, log_probabilities = [], []
         for column, decision in enumerate(self.decisions):
             if decision.kind == "input":
-                energies = (
-                    torch.stack([keys[node] for node in decision.values], 1) + self.query(hidden)[:, None]
-                )
+                energies = torch.stack([keys[node] for node in decision.values], 1) + self.query(hidden)[:, None]
                 logits = self.energy(torch.tanh(energies))[..., 0]
             else:
                 logits = self.heads[self.head_of[column]](hidden)

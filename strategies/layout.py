@@ -168,25 +168,17 @@ class SpaceLayout:
             If there are not as many indices as decisions, or one is out of range.
         """
         if len(indices) != len(self.decisions):
-            raise LayoutError(
-                f"indices: got {len(indices)}, but the space has {len(self.decisions)} decisions"
-            )
+            raise LayoutError(f"indices: got {len(indices)}, but the space has {len(self.decisions)} decisions")
         for decision, index in zip(self.decisions, indices, strict=True):
             if not 0 <= index < len(decision.values):
-                raise LayoutError(
-                    f"{decision.label}: index {index} is out of range, 0..{len(decision.values) - 1}"
-                )
-        return {
-            decision.label: decision.values[index]
-            for decision, index in zip(self.decisions, indices, strict=True)
-        }
+                raise LayoutError(f"{decision.label}: index {index} is out of range, 0..{len(decision.values) - 1}")
+        return {decision.label: decision.values[index] for decision, index in zip(self.decisions, indices, strict=True)}
 
     def to_json(self) -> dict[str, Any]:
         """Return the layout as JSON-ready data, which tells whether a saved state is for this space."""
         return {
             level.name: [
-                {"label": d.label, "values": list(d.values), "kind": d.kind, "node": d.node}
-                for d in level.decisions
+                {"label": d.label, "values": list(d.values), "kind": d.kind, "node": d.node} for d in level.decisions
             ]
             for level in self.levels
         }
@@ -252,9 +244,7 @@ class SpaceLayout:
             network_labels = [network_labels]
         if network_labels is None:
             listed = {label for labels in (cells or {}).values() for label in labels}
-            network_labels = [
-                label for label in choices if label not in listed and (cells or "/" not in label)
-            ]
+            network_labels = [label for label in choices if label not in listed and (cells or "/" not in label)]
         if cells is None:
             cells = _cells_by_prefix(label for label in choices if label not in set(network_labels))
         placed = [*(label for labels in cells.values() for label in labels), *network_labels]
@@ -282,9 +272,7 @@ def _candidates(label: str, spec: Any) -> list[Any]:
         raise LayoutError(f'{label}: expected {{"_type": ..., "_value": ...}}, got {spec!r}')
     kind, values = spec["_type"], spec["_value"]
     if kind not in ("choice", "randint"):
-        raise LayoutError(
-            f'{label}: "{kind}" is not categorical; this controller decides "choice" and "randint"'
-        )
+        raise LayoutError(f'{label}: "{kind}" is not categorical; this controller decides "choice" and "randint"')
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise LayoutError(f"{label}: _value must be a list, got {values!r}")
     if kind == "choice":

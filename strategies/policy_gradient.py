@@ -18,6 +18,7 @@ from strategies.settings import PolicySettings
 
 _logger = logging.getLogger(__name__)
 
+
 class PolicyGradient:
     """Train a controller on the rewards of architectures.
 
@@ -82,9 +83,7 @@ class PolicyGradient:
         """
         rewards = torch.as_tensor(rewards, dtype=torch.float64).detach().cpu()
         if rewards.shape != choices.shape[:1]:
-            raise ValueError(
-                f"rewards: shape {tuple(rewards.shape)} does not fit {len(choices)} architectures"
-            )
+            raise ValueError(f"rewards: shape {tuple(rewards.shape)} does not fit {len(choices)} architectures")
         finite = torch.isfinite(rewards)
         ignored = int((~finite).sum())
         if ignored:
@@ -151,15 +150,11 @@ class PolicyGradient:
             If the state is of another search space or another kind of controller.
         """
         if state["space"] != self.controller.layout.to_json():
-            raise ValueError(
-                "state: was saved for another search space; start a new search, or use that space"
-            )
+            raise ValueError("state: was saved for another search space; start a new search, or use that space")
         saved, settings = state["controller_settings"], self.controller.settings()
         for name, value in settings.items():
             if saved[name] != value:
-                raise ValueError(
-                    f"state: its controller has {name}={saved[name]!r}, but this one has {value!r}"
-                )
+                raise ValueError(f"state: its controller has {name}={saved[name]!r}, but this one has {value!r}")
         self.controller.load_state_dict(state["controller"])
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:

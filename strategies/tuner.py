@@ -8,7 +8,7 @@ import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from nni.runtime.env_vars import dispatcher_env_vars
 from nni.tuner import Tuner
 
 from hnas_nni.files import replacing
+from hnas_nni.genotype import Genotype
 from hnas_nni.parameters import COST_SCALE, LAMBDA, reward_parameters
 from hnas_nni.reward import JointReward
 from strategies.layout import SpaceLayout
@@ -119,7 +120,7 @@ elite_weight : optional
         for name in arguments:
             if name not in learning | own | reward:
                 valid = ", ".join(sorted(learning | own | reward))
-                raise ValueError(f"classArgs: {name} is unknown; valid are {valid}")
+                raise _refusal(f"classArgs: {name} is unknown; valid are {valid}")
         try:
             self._settings = _Settings(**_pick(arguments, own))
             self._learning = PolicySettings(**{**SMALL_BUDGET, **_pick(arguments, learning)})
@@ -129,7 +130,7 @@ elite_weight : optional
             elif COST_SCALE in arguments:
                 raise ValueError("cost_scale: has no effect without lambda; give both or none")
         except ValueError as error:
-            raise ValueError(f"classArgs: {error}") from error
+            raise _refusal(f"classArgs: {error}") from error
         self._policy: PolicyGradient | None = None
         self._generator: torch.Generator | None = None
         self._learnt: Counter[str] = Counter()
@@ -190,6 +191,7 @@ elite_weight : optional
         """
         with self._lock:
             if self._gives_up():
+                self._report_failure(kwargs.get("st_callback"))
                 return []
             extra = {} if self._reward is None else reward_parameters(self._reward)
             return [sample | extra for sample in self._draw(len(parameter_id_list))]
@@ -210,12 +212,15 @@ elite_weight : optional
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from finished trials: those of this experiment before it was resumed, or another one's.
 
-        What the saved state has learnt already is left out.
+        What the saved state has learnt already is left out. NNI 3.0 pairs results with the parameters of other
+        trials as soon as two run at a time (``V3asV1`` hands parameters out in the order trials ask for them, but
+        stores them with the trials they were meant for), so the architecture is read from the result where our trial
+        has put it.
         """
         with self._lock:
             known = self._learnt.copy()
             for record in data:
-                parameters, value = record["parameter"], record["value"]
+                parameters, value = self._imported_parameters(record), record["value"]
                 key = _key(self._sample(parameters), self._reward_of(value))
                 if known[key]:
                     known[key] -= 1
@@ -245,11 +250,18 @@ elite_weight : optional
         return samples
 
     def _gives_up(self) -> bool:
-        limit = self._settings.give_up_after
-        if self._learnt or self._failures < limit:
-            return False
-        _logger.error("the first %d trials failed and none succeeded; see a trial's stderr for the reason", limit)
-        return True
+        return not self._learnt and self._failures >= self._settings.give_up_after
+
+    def _report_failure(self, callback: Callable[..., None] | None) -> None:
+        """Say why the experiment ends, where people look: NNI's manager shows errors in its log and in the web UI."""
+        reason = _last_trial_error(self._folder())
+        message = f"HierarchicalTuner: the first {self._failures} trials failed and none succeeded: {reason}"
+        _logger.error(message)
+        dispatcher = getattr(callback, "__self__", None)
+        if dispatcher is not None:
+            from nni.runtime.tuner_command_channel import CommandType
+
+            dispatcher.send(CommandType.Error, message)
 
     def _require_policy(self) -> PolicyGradient:
         if self._policy is None:
@@ -276,6 +288,13 @@ elite_weight : optional
         """The architecture alone, without what was added for the trial."""
         added = () if self._reward is None else (LAMBDA, COST_SCALE)
         return {label: value for label, value in parameters.items() if label not in added}
+
+    def _imported_parameters(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        parameters, value = dict(record["parameter"]), record["value"]
+        if isinstance(value, Mapping) and "genotype" in value:
+            sample = Genotype.from_string(value["genotype"]).to_sample()
+            parameters |= {label: pick[0] if isinstance(pick, list) else pick for label, pick in sample.items()}
+        return parameters
 
     def _reward_of(self, value: Any) -> float:
         """The reward of a trial's final metric: under our own lambda where PSNR and cost are there."""
@@ -335,6 +354,34 @@ elite_weight : optional
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / HISTORY_FILE, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+
+def _refusal(message: str) -> ValueError:
+    """Return the error for bad arguments, after telling NNI's manager, which else waits and then tells nothing.
+
+    The manager shows it in the web UI and in the log that ``nnictl create --foreground`` prints.
+    """
+    message = f"HierarchicalTuner: {message}"
+    url = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")
+    if dispatcher_env_vars.SDK_PROCESS == "dispatcher" and url:
+        from nni.runtime.tuner_command_channel import CommandType, TunerCommandChannel
+
+        channel = TunerCommandChannel(url)
+        channel.connect()
+        channel._send(CommandType.Error, message)
+        channel.disconnect()
+    return ValueError(message)
+
+
+def _last_trial_error(checkpoint_folder: Path | None) -> str:
+    """Return the last line that the latest trial wrote to its stderr, on this machine."""
+    logs = [] if checkpoint_folder is None else checkpoint_folder.parent.glob("environments/*/trials/*/trial.stderr")
+    for log in sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True):
+        if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
+            for line in reversed(lines):
+                if line.strip():
+                    return line.strip()
+    return "see a trial's stderr for the reason"
 
 
 def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

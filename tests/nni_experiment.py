@@ -124,9 +124,7 @@ class RunningExperiment:
             if len(found) >= number:
                 return found
             if ended:
-                raise RuntimeError(
-                    f"{self.id} ended with {len(found)} of {number} trials {status}\n{self.logs()}"
-                )
+                raise RuntimeError(f"{self.id} ended with {len(found)} of {number} trials {status}\n{self.logs()}")
             time.sleep(0.3)
 
     def manager_is_alive(self) -> bool:
@@ -157,8 +155,7 @@ class RunningExperiment:
             self.directory.glob("environments/*/trials/*/trial.stderr")
         )
         return "\n".join(
-            f"--- {file.relative_to(self.directory)}\n{file.read_text(errors='replace')[-2000:]}"
-            for file in files
+            f"--- {file.relative_to(self.directory)}\n{file.read_text(errors='replace')[-2000:]}" for file in files
         )
 
     def _tuner_was_too_slow(self, connections_before: int = 0) -> bool:
@@ -238,9 +235,7 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
             raise
         experiment.stop()
         _forget(home, id)
-    raise RuntimeError(
-        f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}"
-    )
+    raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}")
 
 
 @contextmanager

@@ -39,11 +39,7 @@ def _edges(genotype: Genotype) -> dict[str, str]:
 
 def _text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     renderer = FigureCanvasAgg(figure).get_renderer()
-    return [
-        (text.get_text(), text.get_window_extent(renderer))
-        for text in figure.axes[0].texts
-        if text.get_text()
-    ]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts if text.get_text()]
 
 
 def _overlap(one: Bbox, other: Bbox) -> bool:
@@ -204,9 +200,7 @@ def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
 def test_names_are_readable_on_their_colours(colour: str) -> None:
     def luminance(hexadecimal: str) -> float:
         values = [int(hexadecimal[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-        red, green, blue = (
-            value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values
-        )
+        red, green, blue = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     low, high = sorted((luminance(colour), luminance(text_colour(colour))))

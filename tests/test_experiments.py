@@ -105,9 +105,7 @@ def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
         rank(trials)
 
 
-def test_finds_experiments_by_nnis_list(
-    finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(finished_search.home))
     expected = finished_search.directory.resolve()
     assert find_experiment() == expected
@@ -180,13 +178,9 @@ def test_a_manager_killed_while_it_wrote(copied: Path) -> None:
 
 def test_another_experiment_is_refused(copied: Path) -> None:
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
-        for rowid, data in database.execute(
-            "SELECT rowid, data FROM TrialJobEvent WHERE data <> ''"
-        ).fetchall():
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
             parameters = {**json.loads(data), "parameters": {"learning_rate": 0.1}}
-            database.execute(
-                "UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid)
-            )
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
     with pytest.raises(ExperimentError, match=r"not an HNAS search \(normal/input_2_0: missing"):
         read_trials(copied)
 
@@ -194,14 +188,10 @@ def test_another_experiment_is_refused(copied: Path) -> None:
 def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> None:
     before = read_trials(copied)
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
-        for rowid, data in database.execute(
-            "SELECT rowid, data FROM TrialJobEvent WHERE data <> ''"
-        ).fetchall():
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
             parameters = json.loads(data)
             parameters["parameters"] = {"status": "frozen", "sample": parameters["parameters"]}
-            database.execute(
-                "UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid)
-            )
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
     assert read_trials(copied) == before
 
 
@@ -222,10 +212,7 @@ def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
         )
         database.executemany(
             "INSERT INTO MetricData VALUES (?, 'late1', ?, 'PERIODICAL', ?, ?)",
-            [
-                (later + 1, parameter_id, sequence, json.dumps(str(psnr)))
-                for sequence, psnr in [(0, 1), (1, 2), (0, 3)]
-            ],
+            [(later + 1, parameter_id, sequence, json.dumps(str(psnr))) for sequence, psnr in [(0, 1), (1, 2), (0, 3)]],
         )
     trials = read_trials(copied)
     assert trials[0] == trial

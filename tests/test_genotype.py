@@ -20,6 +20,7 @@ def test_file_form_and_samples_lose_nothing(seed: int) -> None:
     genotype = Genotype.random(seed)
     assert Genotype.from_json(genotype.to_json()) == genotype
     assert Genotype.from_json(json.dumps(json.loads(genotype.to_json()))) == genotype
+    assert Genotype.from_string(str(genotype)) == genotype
     sample = genotype.to_sample()
     assert Genotype.from_sample(sample) == genotype
     flat = {label: value[0] if isinstance(value, list) else value for label, value in sample.items()}
@@ -131,6 +132,15 @@ def test_bad_samples_are_named() -> None:
         Genotype.from_sample(sample | {"dropout": 0.5})
     with pytest.raises(GenotypeError, match=r"normal/input_2_0: \[0, 1\] must pick exactly one"):
         Genotype.from_sample(sample | {"normal/input_2_0": [0, 1]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "HNAS-A", str(HNAS_A)[:-1], str(HNAS_A).replace("identity(1)", ""), str(HNAS_A).replace("area", "conv")],
+)
+def test_a_bad_printable_form_is_refused(text) -> None:
+    with pytest.raises(GenotypeError):
+        Genotype.from_string(text)
 
 
 def test_position_must_fit_the_layers() -> None:

@@ -71,9 +71,7 @@ def test_photograph_agrees_with_the_definition_on_another_librarys_luma(
 ) -> None:
     sr, hr = pictures
     first, second = (rgb2ycbcr(image)[scale:-scale, scale:-scale, 0] for image in pictures)
-    assert psnr_y(sr, hr, scale) == pytest.approx(
-        10 * np.log10(255**2 / ((first - second) ** 2).mean()), abs=1e-6
-    )
+    assert psnr_y(sr, hr, scale) == pytest.approx(10 * np.log10(255**2 / ((first - second) ** 2).mean()), abs=1e-6)
     assert ssim_y(sr, hr, scale) == pytest.approx(_ssim(first, second), abs=1e-6)
 
 
@@ -85,9 +83,7 @@ def test_grey_counts_as_rgb(pictures: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_batch_gives_each_images_own_psnr(pictures: tuple[np.ndarray, np.ndarray]) -> None:
-    sr, hr = (
-        torch.tensor(image).permute(2, 0, 1).unfold(2, 150, 150).permute(2, 0, 1, 3) for image in pictures
-    )
+    sr, hr = (torch.tensor(image).permute(2, 0, 1).unfold(2, 150, 150).permute(2, 0, 1, 3) for image in pictures)
     expected = [
         psnr_y(a.permute(1, 2, 0).contiguous().numpy(), b.permute(1, 2, 0).contiguous().numpy(), 2)
         for a, b in zip(sr, hr, strict=True)

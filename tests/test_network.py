@@ -72,7 +72,9 @@ def test_rcab_is_the_input_where_its_attention_is_off() -> None:
 def test_a_small_network_by_hand() -> None:
     """Three blocks written out with torch's functions alone: order of inputs, states behind the upsampling, mean."""
     genotype = Genotype(
-        normal=Cell((Edge("identity", 0), Edge("identity", 1), *(Edge("identity", 2),) * 2) + (Edge("identity", 1),) * 4),
+        normal=Cell(
+            (Edge("identity", 0), Edge("identity", 1), *(Edge("identity", 2),) * 2) + (Edge("identity", 1),) * 4
+        ),
         upsampling=Cell((Edge("nearest", 0), Edge("nearest", 1)) + (Edge("bilinear", 2), Edge("nearest", 1)) * 3),
         position=2,
     )

@@ -147,8 +147,7 @@ def test_writers_side_by_side_all_get_through(tmp_path) -> None:
     script = textwrap.dedent(_WRITER).replace("while True", "for _ in range(15)") + "\nprint('done')"
     path = tmp_path / "shared.sqlite"
     writers = [
-        subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
+        subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
     outputs = [writer.communicate()[0] for writer in writers]
     assert outputs == ["ready\ndone\n"] * 3

@@ -31,9 +31,7 @@ def read_genotype(name: str) -> Genotype:
 
 def add_network_size(parser: argparse.ArgumentParser) -> None:
     """Add ``--layers``, ``--scale`` and ``--channels``, with the sizes of the paper's final networks."""
-    parser.add_argument(
-        "--layers", type=int, default=DEFAULT_LAYERS, help="blocks of the network, L (%(default)s)"
-    )
+    parser.add_argument("--layers", type=int, default=DEFAULT_LAYERS, help="blocks of the network, L (%(default)s)")
     parser.add_argument("--scale", type=int, default=2, help="upscaling factor: 2, 3 or 4 (%(default)s)")
     parser.add_argument("--channels", type=int, default=64, help="channels of an operation, C (%(default)s)")
 
@@ -60,6 +58,4 @@ def check_output(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists already; give another name, or --force to replace it")
     if not path.parent.is_dir():
-        raise FileNotFoundError(
-            f"{path.parent}: no such folder; create it, or give another place for {path.name}"
-        )
+        raise FileNotFoundError(f"{path.parent}: no such folder; create it, or give another place for {path.name}")

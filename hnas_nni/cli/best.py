@@ -93,9 +93,7 @@ def run(options: argparse.Namespace) -> None:
 def _states(trials: Sequence[TrialRecord]) -> str:
     states = Counter(trial.status.lower().replace("_", " ") for trial in trials)
     noun = "trial" if len(trials) == 1 else "trials"
-    return f"{len(trials)} {noun}: " + ", ".join(
-        f"{number} {state}" for state, number in states.most_common()
-    )
+    return f"{len(trials)} {noun}: " + ", ".join(f"{number} {state}" for state, number in states.most_common())
 
 
 def _row(place: int, entry: RankedGenotype) -> tuple[str, ...]:
@@ -112,9 +110,7 @@ def _row(place: int, entry: RankedGenotype) -> tuple[str, ...]:
     )
 
 
-def _json(
-    experiment: Path, trials: Sequence[TrialRecord], ranking: Sequence[RankedGenotype]
-) -> dict[str, Any]:
+def _json(experiment: Path, trials: Sequence[TrialRecord], ranking: Sequence[RankedGenotype]) -> dict[str, Any]:
     return {
         "experiment": experiment.name,
         "folder": str(experiment),

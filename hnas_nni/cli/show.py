@@ -57,11 +57,7 @@ def run(options: argparse.Namespace) -> None:
         return
     print(describe(genotype, options.layers, strong=strong))
     print()
-    print(
-        strong(
-            f"cost (x{options.scale}, C = {options.channels}, L = {options.layers}, input 3x{height}x{width})"
-        )
-    )
+    print(strong(f"cost (x{options.scale}, C = {options.channels}, L = {options.layers}, input 3x{height}x{width})"))
     print(
         f"  multiply-adds  {cost.gmacs:.1f} G "
         f"(convolutions {cost.conv_macs / 1e9:.1f} G, transposed convolutions {cost.deconv_macs / 1e9:.1f} G)"

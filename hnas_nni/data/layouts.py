@@ -76,9 +76,7 @@ def find_images(source: str | os.PathLike[str], scale: int) -> list[ImageFiles]:
         raise DataError(f"{folder}: not a folder; give the folder that holds the images")
     files = _selfexsr(folder, scale) or _edsr(folder, scale) or _plain(folder)
     if not files:
-        raise DataError(
-            f"{folder}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})"
-        )
+        raise DataError(f"{folder}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
     return sorted(files)
 
 
@@ -92,16 +90,13 @@ def _photo(name: str) -> Path:
             return root / file
     where = f"has no {file} in {roots[0]}" if roots else "is not installed"
     raise DataError(
-        f"embedded photograph {name!r}: {_DISTRIBUTIONS[package]} {where}; "
-        "reinstall it or give a folder of images"
+        f"embedded photograph {name!r}: {_DISTRIBUTIONS[package]} {where}; reinstall it or give a folder of images"
     )
 
 
 def _selfexsr(folder: Path, scale: int) -> list[ImageFiles]:
     """``image_SRF_2/img_001_SRF_2_HR.png`` beside ``..._LR.png`` (Huang et al., CVPR 2015)."""
-    scales = {
-        int(match["scale"]) for child in folder.iterdir() if (match := _SELFEXSR_FOLDER.fullmatch(child.name))
-    }
+    scales = {int(match["scale"]) for child in folder.iterdir() if (match := _SELFEXSR_FOLDER.fullmatch(child.name))}
     if scales:
         if scale not in scales:
             found = ", ".join(f"x{known}" for known in sorted(scales))
@@ -111,9 +106,7 @@ def _selfexsr(folder: Path, scale: int) -> list[ImageFiles]:
     for path in _images_in(folder):
         if match := _SELFEXSR_FILE.fullmatch(path.stem):
             if int(match["scale"]) != scale:
-                raise DataError(
-                    f"{path}: is for x{match['scale']}, not x{scale}; give the folder of the other scale"
-                )
+                raise DataError(f"{path}: is for x{match['scale']}, not x{scale}; give the folder of the other scale")
             images[match["name"], match["kind"]] = path
     if scales and not images:
         raise DataError(f"{folder}: no images named <name>_SRF_{scale}_HR and <name>_SRF_{scale}_LR")
@@ -145,9 +138,7 @@ def _edsr(folder: Path, scale: int) -> list[ImageFiles]:
     for hr in _images_in(hr_folder):
         stem = f"{hr.stem}x{scale}"
         if stem not in lr_by_stem:
-            raise DataError(
-                f"{hr}: its LR image {lr_folder / stem}{hr.suffix} is missing; add it or remove this one"
-            )
+            raise DataError(f"{hr}: its LR image {lr_folder / stem}{hr.suffix} is missing; add it or remove this one")
         files.append(ImageFiles(hr.stem, hr, lr_by_stem[stem]))
     if not files:
         raise DataError(f"{hr_folder}: no images in this folder")
@@ -165,9 +156,7 @@ def _edsr_hr_folder(folder: Path) -> Path | None:
         if len(chosen) == 1:
             return chosen[0]
     if found:
-        raise DataError(
-            f"{folder}: has several sets: {', '.join(child.name for child in found)}; give one of them"
-        )
+        raise DataError(f"{folder}: has several sets: {', '.join(child.name for child in found)}; give one of them")
     return None
 
 

@@ -204,9 +204,7 @@ def fixed_patches(
         wanted = len(range(index, count, len(pairs)))
         tops, lefts = pair.lr.shape[0] - patch + 1, pair.lr.shape[1] - patch + 1
         if wanted > tops * lefts:
-            raise ValueError(
-                f"{pair.name}: {wanted} patches are wanted but only {tops * lefts} fit; ask for fewer"
-            )
+            raise ValueError(f"{pair.name}: {wanted} patches are wanted but only {tops * lefts} fit; ask for fewer")
         positions.append([divmod(position, lefts) for position in draw.sample(range(tops * lefts), wanted)])
     lr, hr = [], []
     for number in range(count):

@@ -151,9 +151,7 @@ def _resample(image: ImageArray, axis: int, kernels: list[_Kernel], stride: int)
     for phase, (first, weights) in enumerate(kernels):
         total = sum(weights)
         # Twice the weighted sum, plus `total`: a floor division by 2 * total then rounds half up.
-        value: npt.NDArray[np.signedinteger[Any]] = np.full_like(
-            rows[phase :: len(kernels)], total, dtype=integer
-        )
+        value: npt.NDArray[np.signedinteger[Any]] = np.full_like(rows[phase :: len(kernels)], total, dtype=integer)
         for index, weight in enumerate(weights, before + first):
             value += (2 * weight) * padded[index : index + (steps - 1) * stride + 1 : stride]
         value //= 2 * total

@@ -85,9 +85,7 @@ def load_pairs(
         are no images at this scale, or none can be used.
     """
     check_scale(scale)
-    return load_files(
-        find_images(source, scale), scale, minimum_size=minimum_size, limit=limit, strict=strict
-    )
+    return load_files(find_images(source, scale), scale, minimum_size=minimum_size, limit=limit, strict=strict)
 
 
 def load_files(
@@ -165,9 +163,7 @@ def _load(files: ImageFiles, scale: int, minimum_size: int) -> ImagePair | str:
                 f"which asks for {width}x{height} at x{scale}; replace one of the two"
             )
     if min(hr.shape[:2]) < minimum_size:
-        return (
-            f"{files.hr}: {_size(full)} pixels are too few; at least {minimum_size}x{minimum_size} are needed"
-        )
+        return f"{files.hr}: {_size(full)} pixels are too few; at least {minimum_size}x{minimum_size} are needed"
     lr = bicubic_downsample(hr, scale) if lr is None else lr[:height, :width]
     return ImagePair(files.name, lr, hr)
 

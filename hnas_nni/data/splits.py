@@ -101,9 +101,7 @@ def load_splits(
     controller = _without_copies(controller, seen)
     for name, pairs in (("weight", weight), ("controller", controller)):
         if not pairs:
-            raise DataError(
-                f"{data}: no image is left for the {name} split, all are copies; give more images"
-            )
+            raise DataError(f"{data}: no image is left for the {name} split, all are copies; give more images")
     return Splits(weight, controller, validation_pairs)
 
 
@@ -126,9 +124,7 @@ def _refuse_common_files(search: Collection[ImageFiles], validation: Collection[
     used = {file.hr.resolve() for file in search}
     for file in validation:
         if file.hr.resolve() in used:
-            raise DataError(
-                f"{file.hr}: is in the search's images and in the validation set; give separate folders"
-            )
+            raise DataError(f"{file.hr}: is in the search's images and in the validation set; give separate folders")
 
 
 def _refuse_copies(
@@ -140,8 +136,7 @@ def _refuse_copies(
     for pair in pairs:
         if name := validation_names.get(_fingerprint(pair.lr)):
             raise DataError(
-                f"{pair.name} in {data} is the same image as {name} in the validation set {validation}; "
-                "remove one"
+                f"{pair.name} in {data} is the same image as {name} in the validation set {validation}; remove one"
             )
 
 

@@ -175,9 +175,7 @@ def _draw_network(axes: Axes, position: int, layers: int, left: float, right: fl
     last = first + layers * pitch
     tail = last + 0.15 + end_width / 2
     border = first + (position - 1) * pitch
-    _line(
-        axes, [(left, middle), (tail + end_width / 2 + arrow, middle)], INK, width=1.4, arrow=True, zorder=1
-    )
+    _line(axes, [(left, middle), (tail + end_width / 2 + arrow, middle)], INK, width=1.4, arrow=True, zorder=1)
     _box(axes, left + end_width / 2, middle, end_width, low, NODE, edge=INK)
     _text(axes, left + end_width / 2, middle, "stem")
     numbered = range(1, layers + 1) if pitch > 0.25 else (1, position, layers)

@@ -96,9 +96,7 @@ def lay_out(cell: Cell) -> CellLayout:
         left = columns[depth] + NODE_RADIUS
     x += [columns[depths[node]] for node in NODES]
     concat = left + 0.35 + CONCAT_WIDTH / 2
-    return CellLayout(
-        concat + CONCAT_WIDTH / 2 + 0.62, height, tuple(zip(x, y, strict=True)), tuple(edges), concat
-    )
+    return CellLayout(concat + CONCAT_WIDTH / 2 + 0.62, height, tuple(zip(x, y, strict=True)), tuple(edges), concat)
 
 
 def _depths(cell: Cell) -> list[int]:

@@ -17,9 +17,7 @@ def _plain(text: str) -> str:
     return text
 
 
-def describe(
-    genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callable[[str], str] = _plain
-) -> str:
+def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callable[[str], str] = _plain) -> str:
     """Return an architecture as text, node by node, and its network as a line.
 
     Parameters
@@ -40,9 +38,7 @@ def describe(
     for name, cell in genotype.cells():
         lines.append(strong(_TITLES[name]))
         for node in NODES:
-            terms = " + ".join(
-                f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node)
-            )
+            terms = " + ".join(f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
             lines.append(f"  node {node} = {terms}")
         lines += [f"  output = concatenate(nodes {', '.join(map(str, NODES))})", ""]
     lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers})"))

@@ -40,9 +40,7 @@ def test_top_and_json(finished_search: RunningExperiment, capsys: pytest.Capture
     document = json.loads(capsys.readouterr().out)
     assert document["trials"] == {"SUCCEEDED": 5, "FAILED": 1}
     ranking = rank(read_trials(folder))[:2]
-    assert [Genotype.from_dict(entry["genotype"]) for entry in document["best"]] == [
-        e.genotype for e in ranking
-    ]
+    assert [Genotype.from_dict(entry["genotype"]) for entry in document["best"]] == [e.genotype for e in ranking]
     assert [entry["reward"] for entry in document["best"]] == [entry.trial.reward for entry in ranking]
 
 

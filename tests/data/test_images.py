@@ -109,9 +109,7 @@ def test_cmyk_keeps_its_colours(tmp_path: Path, photo: Image.Image) -> None:
 
 
 @pytest.mark.parametrize(("orientation", "turns"), [(3, 2), (6, 3), (8, 1)])
-def test_exif_orientation_is_applied(
-    tmp_path: Path, photo: Image.Image, orientation: int, turns: int
-) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path, photo: Image.Image, orientation: int, turns: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo.save(tmp_path / "a.png", exif=exif)

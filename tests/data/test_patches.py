@@ -35,11 +35,7 @@ def _find(piece: np.ndarray, image: np.ndarray) -> list[tuple[int, int]]:
         return []
     corners = (image[:rows, :columns] == piece[0, 0]).all(axis=2)
     places = [(int(top), int(left)) for top, left in np.argwhere(corners)]
-    return [
-        (top, left)
-        for top, left in places
-        if np.array_equal(image[top : top + size, left : left + size], piece)
-    ]
+    return [(top, left) for top, left in places if np.array_equal(image[top : top + size, left : left + size], piece)]
 
 
 def _origins(lr: torch.Tensor, hr: torch.Tensor, pairs: list[ImagePair], scale: int) -> list[tuple[Any, ...]]:
@@ -105,9 +101,7 @@ def test_crops_reach_every_position_of_every_image_equally(photos: dict[str, Ima
     corners = (lr.amin(dim=(2, 3)) * 255).round().int()
     # 2 x 5 and 4 x 1 positions of a 5x5 patch.
     seen = Counter((number, top, left) for top, left, number in corners.tolist())
-    assert set(seen) == {(0, top, left) for top in range(2) for left in range(5)} | {
-        (1, top, 0) for top in range(4)
-    }
+    assert set(seen) == {(0, top, left) for top in range(2) for left in range(5)} | {(1, top, 0) for top in range(4)}
     # Images are equally likely, then their positions: 300 and 750 expected, 6 standard deviations allowed.
     for (number, _, _), count in seen.items():
         assert abs(count - (750 if number else 300)) < (160 if number else 102)
@@ -155,9 +149,7 @@ def test_a_batch_takes_one_gather_per_resolution_and_never_asks_the_device_for_a
             sampler.sample(batch)
         names = [event.name.removeprefix("aten::") for event in profiler.events()]
         # These read a value or a size back to the host, which would wait for the device.
-        assert not {"item", "_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"} & set(
-            names
-        )
+        assert not {"item", "_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero"} & set(names)
         assert names.count("index_select") == 2
         counts.append(len(names))
     assert counts[0] == counts[1]

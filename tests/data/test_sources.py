@@ -58,9 +58,7 @@ def test_same_name_with_two_endings_stays_apart(tmp_path: Path, crops: dict[str,
     assert [pair.name for pair in load_pairs(tmp_path, 2)] == ["a.bmp", "a.png"]
 
 
-@pytest.mark.parametrize(
-    ("hr_name", "lr_name"), [("HR", "LR_bicubic"), ("DIV2K_train_HR", "DIV2K_train_LR_bicubic")]
-)
+@pytest.mark.parametrize(("hr_name", "lr_name"), [("HR", "LR_bicubic"), ("DIV2K_train_HR", "DIV2K_train_LR_bicubic")])
 def test_edsr_layout_takes_the_lr_images_given(
     tmp_path: Path, crops: dict[str, np.ndarray], hr_name: str, lr_name: str
 ) -> None:

@@ -38,9 +38,7 @@ def test_photographs_have_fixed_splits() -> None:
     assert [len(pairs) for pairs in load_splits(scale=4, limit=1)] == [1, 1, 1]
 
 
-def test_folder_is_divided_40_to_60_after_a_tenth_is_held_out(
-    tmp_path: Path, photos: dict[str, ImagePair]
-) -> None:
+def test_folder_is_divided_40_to_60_after_a_tenth_is_held_out(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
     names = [f"i{number:02}" for number in range(20)]
     _fill(tmp_path / "data", photos, names)
     splits = load_splits(tmp_path / "data")
@@ -56,9 +54,7 @@ def test_folder_is_divided_40_to_60_after_a_tenth_is_held_out(
     assert _names(load_splits(other)) == _names(splits)
 
 
-def test_validation_folder_leaves_all_images_to_the_search(
-    tmp_path: Path, photos: dict[str, ImagePair]
-) -> None:
+def test_validation_folder_leaves_all_images_to_the_search(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
     data = _fill(tmp_path / "data", photos, list("abcde"))
     validation = _fill(tmp_path / "validation", photos, list("ab"), first=10)
     splits = load_splits(data, validation=validation)
@@ -67,9 +63,7 @@ def test_validation_folder_leaves_all_images_to_the_search(
     assert _names(load_splits(data, validation="photos"))[2][:1] == ["astronaut"]
 
 
-def test_an_image_of_the_validation_folder_may_not_be_searched_on(
-    tmp_path: Path, photos: dict[str, ImagePair]
-) -> None:
+def test_an_image_of_the_validation_folder_may_not_be_searched_on(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
     data = _fill(tmp_path / "data", photos, list("abcde"))
     inside = _fill(data / "validation", photos, list("xy"), first=10)
     for validation in (data, inside):

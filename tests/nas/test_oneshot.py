@@ -52,9 +52,7 @@ def run(strategy: Any, evaluator: Any, space: HNASSpace) -> Any:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_search_ends_in_an_architecture(
-    name: str, make_evaluator: Callable[[], Any], patches: TensorDataset
-) -> None:
+def test_search_ends_in_an_architecture(name: str, make_evaluator: Callable[[], Any], patches: TensorDataset) -> None:
     space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
     evaluator = make_evaluator()
     before = space.tail.conv.weight.detach().clone()
@@ -155,8 +153,7 @@ def test_differentiable_mix_of_linear_cells_is_the_mean_over_positions() -> None
     x = torch.rand(1, 4 * CHANNELS, 3, 3, dtype=torch.float64)
     weights = blocks._arch_alpha.softmax(0)
     expected = sum(
-        weight * run_blocks(blocks.blocks(position), position, x)
-        for position, weight in enumerate(weights, start=1)
+        weight * run_blocks(blocks.blocks(position), position, x) for position, weight in enumerate(weights, start=1)
     )
     torch.testing.assert_close(blocks(x), expected)
 

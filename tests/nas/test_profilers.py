@@ -52,8 +52,7 @@ def test_supernets_can_be_profiled() -> None:
     space = HNASSpace(scale=2, channels=4, layers=LAYERS)
     profiler = FlopsProfiler(space, torch.rand(1, 3, 8, 8))
     early, late = (
-        {**Genotype.random(3, layers=LAYERS).to_sample(), "upsample_position": position}
-        for position in (1, LAYERS)
+        {**Genotype.random(3, layers=LAYERS).to_sample(), "upsample_position": position} for position in (1, LAYERS)
     )
     assert profiler.profile(late) < profiler.profile(early)
     keep = RangeProfilerFilter(profiler, max=profiler.profile(late))

@@ -93,9 +93,7 @@ def test_command_writes_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture
         (["--check", "missing.json"], "missing.json"),
     ],
 )
-def test_command_reports_bad_input(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_reports_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -124,9 +124,7 @@ def test_gradient_of_one_cell_stays_in_it(hnas_layout: SpaceLayout) -> None:
     choices = controller.sample(4, torch.Generator().manual_seed(5)).choices
     controller.score(choices).by_level()["normal"].log_prob.sum().backward()
     reached = {name for name, p in controller.named_parameters() if p.grad is not None and p.grad.any()}
-    expected = {
-        name for name, _ in controller.named_parameters() if name.startswith(("cells.0.", "cell_starts.0"))
-    }
+    expected = {name for name, _ in controller.named_parameters() if name.startswith(("cells.0.", "cell_starts.0"))}
     assert reached == expected
 
 

@@ -57,9 +57,7 @@ def test_genotype_survives_encoding_and_decoding(hnas_layout: SpaceLayout) -> No
 
 def test_json_text_keeps_the_layout(hnas_search_space: dict[str, Any]) -> None:
     space = hnas_search_space
-    assert SpaceLayout.from_search_space(json.loads(json.dumps(space))) == SpaceLayout.from_search_space(
-        space
-    )
+    assert SpaceLayout.from_search_space(json.loads(json.dumps(space))) == SpaceLayout.from_search_space(space)
     layout = SpaceLayout.from_search_space(space)
     assert json.loads(json.dumps(layout.to_json())) == layout.to_json()
 
@@ -78,9 +76,7 @@ def test_nodes_come_in_the_order_of_their_numbers() -> None:
 
 
 def test_an_input_choice_whose_values_are_no_earlier_nodes_is_a_plain_choice() -> None:
-    layout = SpaceLayout.from_search_space(
-        {"c/input_2_0": choice("first", "second"), "c/input_2_1": choice(1, 2)}
-    )
+    layout = SpaceLayout.from_search_space({"c/input_2_0": choice("first", "second"), "c/input_2_1": choice(1, 2)})
     assert [decision.kind for decision in layout.decisions] == ["operation", "operation"]
 
 
@@ -94,9 +90,7 @@ def test_single_cell_and_flat_spaces_have_one_kind_of_level() -> None:
 
 def test_the_user_may_name_the_levels() -> None:
     space = {"x": choice(1), "y": choice(2), "block/z": choice(3)}
-    layout = SpaceLayout.from_search_space(
-        space, network_labels=["block/z"], cells={"one": ["y"], "two": ["x"]}
-    )
+    layout = SpaceLayout.from_search_space(space, network_labels=["block/z"], cells={"one": ["y"], "two": ["x"]})
     assert [(level.name, labels(level.decisions)) for level in layout.levels] == [
         ("one", ["y"]),
         ("two", ["x"]),

@@ -15,8 +15,8 @@ from strategies.controller import HierarchicalController
 from strategies.elite import EliteMemory
 from strategies.layout import SpaceLayout
 from strategies.policy_gradient import PolicyGradient
-from strategies.settings import SMALL_BUDGET
 from strategies.running_baseline import RunningBaseline
+from strategies.settings import SMALL_BUDGET
 
 TINY = SpaceLayout.from_choices(
     {
@@ -29,9 +29,7 @@ TINY = SpaceLayout.from_choices(
 )
 
 
-def make(
-    layout: SpaceLayout = TINY, conditioned: bool = True, hidden_size: int = 8
-) -> HierarchicalController:
+def make(layout: SpaceLayout = TINY, conditioned: bool = True, hidden_size: int = 8) -> HierarchicalController:
     torch.manual_seed(0)
     return HierarchicalController(layout, hidden_size=hidden_size, conditioned=conditioned).double()
 
@@ -41,15 +39,11 @@ def every_choice(layout: SpaceLayout = TINY) -> torch.Tensor:
 
 
 def gradient(controller: HierarchicalController, loss: torch.Tensor) -> torch.Tensor:
-    parts = torch.autograd.grad(
-        loss, list(controller.parameters()), allow_unused=True, materialize_grads=True
-    )
+    parts = torch.autograd.grad(loss, list(controller.parameters()), allow_unused=True, materialize_grads=True)
     return torch.cat([part.flatten() for part in parts])
 
 
-def finite_difference(
-    controller: HierarchicalController, objective: Callable[[], float], count: int
-) -> torch.Tensor:
+def finite_difference(controller: HierarchicalController, objective: Callable[[], float], count: int) -> torch.Tensor:
     """Return the central differences of `objective` along `count` random directions, and the directions."""
     generator = torch.Generator().manual_seed(1)
     flat = torch.nn.utils.parameters_to_vector(controller.parameters()).detach().clone()
@@ -160,9 +154,7 @@ def test_elite_keeps_the_best_once_each_and_the_last_reward_of_a_repeat() -> Non
 
 
 @pytest.mark.parametrize("settings", [{}, dict(SMALL_BUDGET)], ids=["paper", "small budget"])
-def test_continuing_from_a_saved_state_equals_never_having_stopped(
-    settings: dict[str, float], tmp_path: Path
-) -> None:
+def test_continuing_from_a_saved_state_equals_never_having_stopped(settings: dict[str, float], tmp_path: Path) -> None:
     def reward(choices: torch.Tensor) -> torch.Tensor:
         return (choices * torch.arange(5)).sum(1).sin()
 
