@@ -45,7 +45,7 @@ def candidate(cell: str, operation: str, source: int | None, channels: int, scal
 
 
 class Stem(nn.Module):
-    """Subtract the mean colour and extract 4C feature maps with a 3x3 convolution: ``(n, 3, h, w)`` to ``(n, 4C, h, w)``.
+    """Subtract the mean colour and extract 4C feature maps, ``(n, 3, h, w)`` to ``(n, 4C, h, w)``.
 
     Parameters
     ----------

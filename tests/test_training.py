@@ -118,7 +118,7 @@ def test_files_that_are_no_models_are_named(tmp_path) -> None:
     save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "a.safetensors")
     whole = (tmp_path / "a.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ModelFileError, match="cut.safetensors: damaged"):
+    with pytest.raises(ModelFileError, match=r"cut\.safetensors: damaged"):
         load(tmp_path / "cut.safetensors")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "none" / "a.safetensors")
