@@ -1,0 +1,237 @@
+"""The tuner by itself: arguments, results in any order, failures, state."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from nni import NoMoreTrialError
+
+from hnas_nni import Genotype
+from hnas_nni.parameters import TrialParameters
+from hnas_nni.reward import JointReward
+from search_spaces import search_space_path
+from strategies import HierarchicalTuner
+
+SPACE = json.loads(search_space_path(2).read_text())
+
+
+@pytest.fixture(autouse=True)
+def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(tmp_path / "checkpoint"))
+    return tmp_path / "checkpoint"
+
+
+def _tuner(**arguments: Any) -> HierarchicalTuner:
+    tuner = HierarchicalTuner(**arguments)
+    tuner.update_search_space(SPACE)
+    return tuner
+
+
+def _metric(parameters: dict[str, Any], psnr: float = 30.0) -> dict[str, Any]:
+    genotype = TrialParameters.from_nni(parameters).genotype
+    return {"default": 0.0, "psnr": psnr, "gmacs": 5.0, "params": 1, "genotype": str(genotype)}
+
+
+def _learnt(tuner: HierarchicalTuner) -> dict[str, int]:
+    return dict(tuner._learnt)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lambda": 2}, "lambda: 2 is not valid; give "),
+        ({"lambda": "0.6"}, "lambda: '0.6' is not valid"),
+        ({"lambda": 0.6, "cost_scale": -1}, "cost_scale: -1 is not valid"),
+        ({"cost_scale": 0.1}, "cost_scale: has no effect without lambda"),
+        ({"lamda": 0.6}, "lamda is unknown; valid are baseline_decay, .*lambda"),
+        ({"seed": "one"}, "seed: 'one' is not valid; give an integer"),
+        ({"conditioned": 1}, "conditioned: 1 is not valid; give true or false"),
+        ({"hidden_size": 0}, "hidden_size: 0 is not valid; give an integer of at least 1"),
+        ({"optimize_mode": "minimize"}, "optimize_mode: 'minimize' is not valid"),
+        ({"learning_rate": 0}, "learning_rate: 0 is not valid; give a positive number"),
+        ({"entropy_weight": -1}, "entropy_weight: -1 is not valid"),
+        ({"baseline_decay": 1}, "baseline_decay: 1 is not valid"),
+        ({"elite_size": 1.5}, "elite_size: 1.5 is not valid"),
+        ({"normalize_advantage": "yes"}, "normalize_advantage: 'yes' is not valid"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^HierarchicalTuner: classArgs: {message}"):
+        HierarchicalTuner(**arguments)
+
+
+def test_the_tuner_is_made_without_torch() -> None:
+    """NNI gives a tuner ten seconds to be made and to connect."""
+    code = "import sys; from strategies import HierarchicalTuner as T; T(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_samples_are_architectures_of_the_space_with_the_reward_to_use() -> None:
+    for parameters in _tuner(**{"lambda": 0.2, "cost_scale": 0.5}).generate_multiple_parameters(list(range(20))):
+        read = TrialParameters.from_nni(parameters)
+        assert read.reward == JointReward(0.2, 0.5)
+        read.genotype.check_layers(12)
+    assert "lambda" not in _tuner().generate_parameters(0)
+
+
+def test_seeds_repeat_and_differ() -> None:
+    def first(seed: int) -> list[dict[str, Any]]:
+        return _tuner(seed=seed).generate_multiple_parameters([0, 1, 2])
+
+    assert first(1) == first(1)
+    assert first(1) != first(2)
+
+
+def test_no_architecture_is_handed_out_twice_while_there_are_others() -> None:
+    tuner = HierarchicalTuner()
+    tuner.update_search_space({"cell/a": {"_type": "choice", "_value": [0, 1, 2, 3]}})
+    drawn = [tuner.generate_parameters(i)["cell/a"] for i in range(4)]
+    assert sorted(drawn) == [0, 1, 2, 3]
+    # All were tried; the tuner goes on all the same.
+    assert tuner.generate_parameters(4)["cell/a"] in drawn
+
+
+def test_results_come_late_and_in_any_order() -> None:
+    tuner = _tuner(**{"lambda": 0.6})
+    asked = tuner.generate_multiple_parameters(list(range(6)))
+    for number in (4, 0, 5):
+        tuner.receive_trial_result(number, asked[number], _metric(asked[number], 30 + number))
+    more = tuner.generate_multiple_parameters([6, 7])
+    for number, parameters in ((7, more[1]), (1, asked[1])):
+        tuner.receive_trial_result(number, parameters, _metric(parameters, 25))
+    assert sum(_learnt(tuner).values()) == 5
+    assert tuner._require_policy().updates == 5
+
+
+def test_rewards_move_the_policy_towards_what_is_good() -> None:
+    """Reward an early position; its probability grows. The other choices have no say in it."""
+    tuner = _tuner(seed=3)
+    controller = tuner._require_policy().controller
+
+    def early() -> float:
+        probe = controller.sample(200, torch.Generator().manual_seed(0)).choices
+        return float(controller.network_probabilities(probe)["upsample_position"][:, :4].sum(1).mean())
+
+    before = early()
+    for number in range(60):
+        parameters = tuner.generate_parameters(number)
+        tuner.receive_trial_result(number, parameters, float(parameters["upsample_position"] <= 4))
+    assert early() > before + 0.2
+
+
+def test_failed_trials_and_broken_results_leave_the_policy_alone() -> None:
+    tuner = _tuner(**{"lambda": 0.6})
+    parameters = tuner.generate_multiple_parameters([0, 1, 2])
+    before = {name: value.clone() for name, value in tuner._require_policy().controller.state_dict().items()}
+    tuner.trial_end(0, success=False)
+    tuner.receive_trial_result(1, parameters[1], {"default": math.nan})
+    tuner.receive_trial_result(2, parameters[2], "diverged")
+    after = tuner._require_policy().controller.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not _learnt(tuner)
+
+
+def test_a_search_in_which_everything_fails_ends() -> None:
+    tuner = _tuner(give_up_after=2)
+    for number in range(2):
+        tuner.generate_parameters(number)
+        tuner.trial_end(number, success=False)
+    assert tuner.generate_multiple_parameters([2, 3]) == []
+    with pytest.raises(NoMoreTrialError):
+        tuner.generate_parameters(4)
+
+
+def test_some_failures_do_not_end_a_search() -> None:
+    tuner = _tuner(give_up_after=2)
+    parameters = tuner.generate_parameters(0)
+    tuner.receive_trial_result(0, parameters, 1.0)
+    for number in range(5):
+        tuner.trial_end(number, success=False)
+    assert tuner.generate_parameters(6)
+
+
+def test_the_reward_is_that_of_our_lambda_whatever_the_trial_was_told() -> None:
+    tuner = _tuner(**{"lambda": 0.9})
+    parameters = tuner.generate_parameters(0)
+    tuner.receive_trial_result(0, parameters, _metric(parameters, 30.0))
+    assert tuner._require_policy().baseline.mean == pytest.approx(0.9 * 30 - 0.1 * 0.05 * 5)
+
+
+def test_a_tuner_made_anew_goes_on_exactly() -> None:
+    whole = _tuner(seed=5)
+    for number in range(3):
+        parameters = whole.generate_parameters(number)
+        whole.receive_trial_result(number, parameters, float(number))
+    resumed = _tuner(seed=5)
+    assert _learnt(resumed) == _learnt(whole)
+    for number in range(3, 6):
+        a, b = whole.generate_parameters(number), resumed.generate_parameters(number)
+        assert a == b
+        for tuner in (whole, resumed):
+            tuner.receive_trial_result(number, a, number % 3)
+
+
+def test_a_kill_while_saving_leaves_the_last_whole_state(checkpoint: Path) -> None:
+    tuner = _tuner()
+    tuner.receive_trial_result(0, tuner.generate_parameters(0), 1.0)
+    whole = (checkpoint / "hierarchical_tuner.pt").read_bytes()
+    (checkpoint / ".hierarchical_tuner.pt.12345678").write_bytes(whole[:100])
+    assert _learnt(_tuner()) == _learnt(tuner)
+
+
+def test_import_learns_only_what_is_new() -> None:
+    tuner = _tuner(**{"lambda": 0.6})
+    asked = tuner.generate_multiple_parameters([0, 1, 2])
+    tuner.receive_trial_result(0, asked[0], _metric(asked[0]))
+    resumed = _tuner(**{"lambda": 0.6})
+    resumed.import_data([{"parameter": parameters, "value": _metric(parameters)} for parameters in asked])
+    assert sum(_learnt(resumed).values()) == 3
+    resumed.import_data([{"parameter": parameters, "value": _metric(parameters)} for parameters in asked])
+    assert sum(_learnt(resumed).values()) == 3
+
+
+def test_import_takes_the_architecture_from_the_result() -> None:
+    """NNI 3.0 pairs results with the parameters of other trials."""
+    tuner = _tuner(**{"lambda": 0.6})
+    asked = tuner.generate_multiple_parameters([0, 1])
+    for number, parameters in enumerate(asked):
+        tuner.receive_trial_result(number, parameters, _metric(parameters, 30 + number))
+    before = _learnt(tuner)
+    swapped = [
+        {"parameter": asked[1], "value": _metric(asked[0], 30)},
+        {"parameter": asked[0], "value": _metric(asked[1], 31)},
+    ]
+    tuner.import_data(swapped)
+    assert _learnt(tuner) == before
+
+
+def test_other_spaces_are_refused_by_label() -> None:
+    with pytest.raises(ValueError, match="dropout"):
+        HierarchicalTuner().update_search_space(SPACE | {"dropout": {"_type": "uniform", "_value": [0, 1]}})
+    tuner = _tuner()
+    tuner.update_search_space(SPACE)
+    with pytest.raises(ValueError, match="can't change during a search"):
+        tuner.update_search_space(SPACE | {"upsample_position": {"_type": "choice", "_value": [1, 2]}})
+
+
+def test_history_tells_how_the_policy_moves(checkpoint: Path) -> None:
+    tuner = _tuner()
+    for number in range(2):
+        tuner.receive_trial_result(number, tuner.generate_parameters(number), float(number))
+    lines = [json.loads(line) for line in (checkpoint / "policy.jsonl").read_text().splitlines()]
+    assert [line["result"] for line in lines] == [1, 2]
+    assert sum(lines[1]["probabilities"]["upsample_position"]) == pytest.approx(1, abs=1e-3)
+    assert {"entropy/normal", "entropy/upsampling", "entropy/network"} <= set(lines[1])
+
+
+def test_genotypes_survive_the_way_through_nni() -> None:
+    parameters = _tuner().generate_parameters(0)
+    genotype = TrialParameters.from_nni(json.loads(json.dumps(parameters))).genotype
+    assert Genotype.from_string(_metric(parameters)["genotype"]) == genotype
