@@ -36,6 +36,8 @@ class TrialSettings:
     ----------
     data
         "photos" for the embedded photographs, or a folder as :func:`hnas_nni.data.load_splits` takes it.
+    limit
+        At most so many images of each split; 0 for all. A trial decodes its images anew.
     scale, channels, layers
         Sizes of the networks.
     steps
@@ -57,6 +59,7 @@ class TrialSettings:
     """
 
     data: str = "photos"
+    limit: int = 0
     scale: int = 2
     channels: int = 8
     layers: int = DEFAULT_LAYERS
@@ -86,6 +89,7 @@ class TrialSettings:
             ("measured_patches", 1),
             ("reports", 1),
             ("threads", 0),
+            ("limit", 0),
         ):
             if getattr(self, name) < least:
                 option = "--" + name.replace("_", "-")
@@ -180,7 +184,9 @@ def evaluate(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     sizes = {"scale": settings.scale, "channels": settings.channels, "layers": settings.layers}
-    splits = load_splits(settings.data, settings.scale, patch_size=settings.patch, seed=settings.seed)
+    splits = load_splits(
+        settings.data, settings.scale, patch_size=settings.patch, seed=settings.seed, limit=settings.limit or None
+    )
     seed = settings.seed + 100_003 * number
     torch.manual_seed(seed)
     network = genotype.build(**sizes)
@@ -243,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     default = TrialSettings()
     parser.add_argument("--genotype", metavar="FILE", help="a genotype's JSON file, HNAS-A, HNAS-B, HNAS-C or random")
     parser.add_argument("--data", default=default.data, help='folder of images, or "photos" for those that come along')
+    parser.add_argument("--limit", type=int, default=default.limit, help="images of each split at most; 0 for all")
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=default.scale, help="upscaling factor")
     parser.add_argument("--channels", type=int, default=default.channels, help="C, channels of an operation")
     parser.add_argument("--layers", type=int, default=default.layers, help="L, blocks of the network")

@@ -69,10 +69,10 @@ def test_evaluation_repeats_with_the_seed_and_varies_with_the_trials_number() ->
 
 def test_sharing_starts_where_the_last_trial_ended(tmp_path: Path) -> None:
     """Many short trials of one architecture that share come further than the same ones from scratch."""
-    settings = replace(SMALL, steps=10)
-    for number in range(8):
+    settings = replace(SMALL, steps=25, batch=4, measured_patches=8, reports=1, learning_rate=5e-3)
+    for number in range(5):
         shared, _ = evaluate(GENOTYPE, JointReward(), settings, shared_weights=tmp_path / "shared", number=number)
-    scratch, _ = evaluate(GENOTYPE, JointReward(), settings, number=7)
+    scratch, _ = evaluate(GENOTYPE, JointReward(), settings, number=4)
     assert shared.psnr > scratch.psnr + 1
 
 

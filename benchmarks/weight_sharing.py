@@ -1,0 +1,70 @@
+"""What sharing weights across trials brings: the same search, budget and seeds, with and without.
+
+    python benchmarks/weight_sharing.py --seeds 3
+
+Each search is the tuner and the trial of config.yml, one trial after the other in this process, on the photographs that
+come along. Printed are the PSNR of the last third of the trials and the best reward, mean and standard deviation over
+the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hnas_nni.parameters import TrialParameters
+from hnas_nni.trial import TrialResult, TrialSettings, evaluate
+from search_spaces import search_space_json
+from strategies import HierarchicalTuner
+
+
+def search(seed: int, trials: int, settings: TrialSettings, shared_weights: Path | None) -> list[TrialResult]:
+    """Run one search and return the trials' results in order."""
+    tuner = HierarchicalTuner(**{"lambda": 0.6, "seed": seed})
+    tuner.update_search_space(search_space_json(settings.scale, settings.layers))
+    results = []
+    for number in tqdm(range(trials), desc=f"seed {seed}, {'shared' if shared_weights else 'from scratch'}"):
+        sample = tuner.generate_parameters(number)
+        parameters = TrialParameters.from_nni(sample)
+        assert parameters.reward is not None
+        result, _ = evaluate(
+            parameters.genotype, parameters.reward, settings, shared_weights=shared_weights, number=number
+        )
+        tuner.receive_trial_result(number, sample, result.to_nni(parameters.genotype))
+        results.append(result)
+    return results
+
+
+def _summary(values: list[float]) -> str:
+    return f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+
+
+def main() -> None:
+    """Run the searches and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3, help="searches of each kind (default: 3)")
+    parser.add_argument("--trials", type=int, default=45, help="trials of a search (default: 45)")
+    parser.add_argument("--steps", type=int, default=40, help="training steps of a trial (default: 40)")
+    parser.add_argument("--layers", type=int, default=6, help="L (default: 6)")
+    options = parser.parse_args()
+    settings = TrialSettings(layers=options.layers, steps=options.steps, batch=8, patch=48, reports=1, threads=1)
+    print("| | PSNR of the last third (dB) | best PSNR (dB) | best reward |\n|---|---|---|---|")
+    for shared in (True, False):
+        late, best, reward = [], [], []
+        for seed in range(options.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                weights = Path(folder) / "shared_weights.sqlite" if shared else None
+                results = search(seed, options.trials, settings, weights)
+            late.append(statistics.mean(result.psnr for result in results[-(len(results) // 3) :]))
+            best.append(max(result.psnr for result in results))
+            reward.append(max(result.reward for result in results))
+        name = "shared across trials" if shared else "each from scratch"
+        print(f"| {name} | {_summary(late)} | {_summary(best)} | {_summary(reward)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
