@@ -1,6 +1,22 @@
 """HNAS: hierarchical neural architecture search for image super-resolution, the part without a NAS framework."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from hnas_nni.genotype import Cell, Edge, Genotype, GenotypeError
 from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
 
-__all__ = ["HNAS_A", "HNAS_B", "HNAS_C", "Cell", "Edge", "Genotype", "GenotypeError"]
+if TYPE_CHECKING:
+    from hnas_nni.model_file import load, save
+
+__all__ = ["HNAS_A", "HNAS_B", "HNAS_C", "Cell", "Edge", "Genotype", "GenotypeError", "load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    # Architectures are read in many places that need no torch; model files do.
+    if name in {"load", "save"}:
+        from hnas_nni import model_file
+
+        return getattr(model_file, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hnas_nni.cli.arguments import read_genotype
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.parameters import TrialParameters
-from hnas_nni.published import published
 from hnas_nni.reward import JointReward
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def _genotype_by_hand(name: str | None, layers: int, seed: int) -> Genotype:
         raise ValueError("--genotype: give a genotype's file, HNAS-A, HNAS-B, HNAS-C or random")
     if name == "random":
         return Genotype.random(seed, layers)
-    return published(name) or Genotype.from_json(name)
+    return read_genotype(name)
 
 
 def _run_by_hand(options: argparse.Namespace, settings: TrialSettings) -> None:

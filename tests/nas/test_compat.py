@@ -6,19 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
-from torch.utils.data import DataLoader, TensorDataset
-
-from search_spaces import HNASSpace
-
-pytest.importorskip("pytorch_lightning", reason="NNI's ENAS needs PyTorch Lightning")
-pytest.importorskip("tianshou", reason="NNI's ENAS needs tianshou")
-
 import pytorch_lightning
+import torch
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 from nni.nas.strategy import ENAS
+from torch.utils.data import DataLoader, TensorDataset
 
+from search_spaces import HNASSpace
 from search_spaces.compat import mend_enas
 
 

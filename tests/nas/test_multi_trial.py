@@ -28,7 +28,6 @@ def report_cost(network: HNASNetwork) -> None:
 
 def make_strategy(name: str) -> Any:
     if name == "PolicyBasedRL":
-        pytest.importorskip("tianshou", reason="NNI's reinforcement learning needs tianshou")
         return nni_strategies.PolicyBasedRL(trial_per_collect=2)
     if name == "RegularizedEvolution":
         return nni_strategies.RegularizedEvolution(population_size=2, sample_size=1)

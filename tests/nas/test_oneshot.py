@@ -7,17 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from nni.nas import strategy as nni_strategies
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.space import RawFormatModelSpace
 from torch.utils.data import TensorDataset
 
 from hnas_nni import Genotype
 from hnas_nni.network import HNASNetwork, run_blocks
 from search_spaces import HNASSpace
-
-pytest.importorskip("pytorch_lightning", reason="NNI's one-shot strategies need PyTorch Lightning")
-
-from nni.nas import strategy as nni_strategies
-from nni.nas.execution import SequentialExecutionEngine
-from nni.nas.space import RawFormatModelSpace
 
 CHANNELS = 4
 LAYERS = 3
@@ -27,8 +24,6 @@ DIFFERENTIABLE = ["DARTS", "GumbelDARTS", "Proxyless"]
 
 
 def make_strategy(name: str) -> Any:
-    if name == "ENAS":
-        pytest.importorskip("tianshou", reason="NNI's ENAS needs tianshou")
     return getattr(nni_strategies, name)(**(ENAS_SETTINGS if name == "ENAS" else {}))
 
 
