@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from miniature_search import miniature_config
 from nni_experiment import RunningExperiment, run_experiment
 
 from hnas_nni import HNAS_A
@@ -57,6 +58,15 @@ def finished_search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
         "tuner": {"name": "Random", "classArgs": {"seed": 3}},
     }
     with run_experiment(folder, config) as experiment:
+        experiment.wait("DONE")
+        yield experiment
+
+
+@pytest.fixture(scope="session")
+def hnas_search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExperiment]:
+    """A real search with the shipped tuner and trial, done but not stopped: its web UI can be looked at."""
+    folder = tmp_path_factory.mktemp("hnas_search")
+    with run_experiment(folder, miniature_config(folder)) as experiment:
         experiment.wait("DONE")
         yield experiment
 
