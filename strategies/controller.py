@@ -133,7 +133,7 @@ class HierarchicalController(nn.Module):
         }
 
     @torch.no_grad()
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Decisions:
+    def sample(self, n: int, generator: torch.Generator | None = None, *, flatten: float = 1.0) -> Decisions:
         """Draw `n` architectures at once; carries no gradient, :meth:`score` does.
 
         Parameters
@@ -143,15 +143,20 @@ class HierarchicalController(nn.Module):
         generator
             Source of randomness; torch's global one if None. It may live on another device than the
             controller.
+        flatten
+            Above 1, draw each decision from its probabilities to the power of ``1 / flatten``, more evenly than
+            the policy; the log-probabilities and entropies are those of that distribution.
 
         Raises
         ------
         ValueError
-            If `n` is below 1.
+            If `n` is below 1 or `flatten` not above 0.
         """
         if n < 1:
             raise ValueError(f"n: {n!r} is not valid; draw at least one architecture")
-        return self._run(n, None, generator)[0]
+        if not flatten > 0:
+            raise ValueError(f"flatten: {flatten!r} is not valid; give a number above 0")
+        return self._run(n, None, generator, flatten)[0]
 
     def score(self, choices: Tensor) -> Decisions:
         """Return log-probabilities and entropies of given architectures under today's policy, with gradient.
@@ -215,13 +220,18 @@ class HierarchicalController(nn.Module):
                 self.layout.decode(row)
         return choices
 
-    def _run(self, n: int, choices: Tensor | None, generator: torch.Generator | None) -> tuple[Decisions, list[Tensor]]:
+    def _run(
+        self, n: int, choices: Tensor | None, generator: torch.Generator | None, flatten: float = 1.0
+    ) -> tuple[Decisions, list[Tensor]]:
         """Walk through all levels; teacher-forced where `choices` are given."""
         columns = self.layout.columns()
 
+        def shape(logits: Tensor) -> Tensor:
+            return self._shape(logits) / flatten
+
         def run(level: nn.Module, name: str, start: Tensor) -> Tensor:
             given = None if choices is None else choices[:, columns[name]]
-            picked, log_probabilities, hidden = level(start, given, generator, self._shape)
+            picked, log_probabilities, hidden = level(start, given, generator, shape)
             all_picked.extend(picked)
             all_log_probabilities.extend(log_probabilities)
             return hidden

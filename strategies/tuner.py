@@ -39,10 +39,6 @@ _PROBES = 64
 """Architectures that the position's distribution is averaged over for the history."""
 
 
-_REDRAWS = 10
-"""How often an architecture that was tried before is drawn again; a settled policy repeats itself all the same."""
-
-
 @dataclass(frozen=True)
 class _Settings:
     """The tuner's own arguments."""
@@ -134,7 +130,7 @@ elite_weight : optional
         self._policy: PolicyGradient | None = None
         self._generator: torch.Generator | None = None
         self._learnt: Counter[str] = Counter()
-        self._seen: set[str] = set()
+        self._seen: set[tuple[int, ...]] = set()
         self._failures = 0
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
@@ -193,8 +189,12 @@ elite_weight : optional
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
+            from strategies.exploration import draw_unseen
+
+            controller = self._require_policy().controller
+            choices = draw_unseen(controller, len(parameter_id_list), self._seen, self._generator)
             extra = {} if self._reward is None else reward_parameters(self._reward)
-            return [sample | extra for sample in self._draw(len(parameter_id_list))]
+            return [sample | extra for sample in controller.decode(choices)]
 
     def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
         """Learn from a trial's final result and save the state."""
@@ -234,21 +234,6 @@ elite_weight : optional
     def save_checkpoint(self) -> None:
         """Do nothing: the state is saved after each result."""
 
-    def _draw(self, n: int) -> list[dict[str, Any]]:
-        """Sample n architectures, those tried before drawn again a few times while the policy still varies."""
-        controller = self._require_policy().controller
-        samples: list[dict[str, Any]] = []
-        for attempt in range(_REDRAWS + 1):
-            choices = controller.sample(n - len(samples), self._generator).choices
-            for sample in controller.decode(choices):
-                key = _key(sample)
-                if key not in self._seen or attempt == _REDRAWS:
-                    self._seen.add(key)
-                    samples.append(sample)
-            if len(samples) == n:
-                break
-        return samples
-
     def _gives_up(self) -> bool:
         return not self._learnt and self._failures >= self._settings.give_up_after
 
@@ -279,9 +264,10 @@ elite_weight : optional
         if not math.isfinite(reward):
             _logger.warning("result %r has no finite reward and is left out", value)
             return
-        stats = policy.update(policy.controller.encode([sample]), [reward])
+        choices = policy.controller.encode([sample])
+        stats = policy.update(choices, [reward])
         self._learnt[_key(sample, reward)] += 1
-        self._seen.add(_key(sample))
+        self._seen.add(tuple(choices[0].tolist()))
         self._record(reward, stats)
 
     def _sample(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,7 +305,7 @@ elite_weight : optional
             "policy": self._require_policy().state_dict(),
             "generator": self._require_generator().get_state(),
             "learnt": dict(self._learnt),
-            "seen": sorted(self._seen),
+            "seen": [list(choices) for choices in sorted(self._seen)],
         }
         with replacing(folder / STATE_FILE) as temporary:
             torch.save(state, temporary)
@@ -334,7 +320,7 @@ elite_weight : optional
         self._require_policy().load_state_dict(state["policy"])
         self._require_generator().set_state(state["generator"])
         self._learnt = Counter(state["learnt"])
-        self._seen = set(state["seen"])
+        self._seen = {tuple(choices) for choices in state["seen"]}
         _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
 
     def _record(self, reward: float, stats: Mapping[str, float]) -> None:
@@ -388,6 +374,6 @@ def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in names}
 
 
-def _key(sample: Mapping[str, Any], reward: float | None = None) -> str:
-    """Identify an architecture, or a result by its reward to all digits, across a restart."""
+def _key(sample: Mapping[str, Any], reward: float) -> str:
+    """Identify a result across a restart: the architecture and its reward to all digits."""
     return json.dumps([sorted(sample.items()), reward])

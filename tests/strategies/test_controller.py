@@ -9,6 +9,7 @@ import torch
 
 from hnas_nni.genotype import Genotype
 from strategies.controller import HierarchicalController
+from strategies.exploration import draw_unseen
 from strategies.layout import LayoutError, SpaceLayout
 
 BOTH = pytest.mark.parametrize("conditioned", [True, False])
@@ -209,3 +210,34 @@ def test_choices_that_are_none_are_refused(small_layout: SpaceLayout) -> None:
         controller.score(wrong)
     with pytest.raises(ValueError, match="n: 0 is not valid"):
         controller.sample(0)
+
+
+def test_flattened_draws_are_those_of_the_flattened_distribution() -> None:
+    """p to the power of 1 / flatten, by hand, on a policy that prefers one value strongly."""
+    layout = SpaceLayout.from_choices({"cell/a": [0, 1, 2], "depth": [1, 2]})
+    torch.manual_seed(0)
+    controller = HierarchicalController(layout, hidden_size=8)
+    plain = controller.probabilities(torch.zeros(1, 2, dtype=torch.long))["cell/a"][0].detach()
+    expected = plain**0.25 / (plain**0.25).sum()
+    drawn = controller.sample(20_000, torch.Generator().manual_seed(0), flatten=4.0)
+    frequencies = torch.bincount(drawn.choices[:, 0], minlength=3) / 20_000
+    assert torch.allclose(frequencies, expected, atol=0.015)
+    assert torch.allclose(drawn.log_probs[:, 0].exp(), expected[drawn.choices[:, 0]], atol=1e-6)
+    with pytest.raises(ValueError, match="flatten: 0"):
+        controller.sample(1, flatten=0)
+
+
+def test_unseen_architectures_are_drawn_from_a_policy_that_settled() -> None:
+    layout = SpaceLayout.from_choices({f"cell/{name}": [0, 1, 2] for name in "abc"})
+    torch.manual_seed(0)
+    controller = HierarchicalController(layout, hidden_size=8, temperature=0.02)
+    generator = torch.Generator().manual_seed(0)
+    settled = {tuple(row) for row in controller.sample(20, generator).choices.tolist()}
+    assert len(settled) < 10
+    seen = set(settled)
+    drawn = [tuple(row) for _ in range(6) for row in draw_unseen(controller, 2, seen, generator).tolist()]
+    assert len(set(drawn)) == 12
+    assert not settled & set(drawn)
+    assert seen == settled | set(drawn)
+    everything = {(a, b, c) for a in range(3) for b in range(3) for c in range(3)}
+    assert draw_unseen(controller, 2, everything, generator).shape == (2, 3)

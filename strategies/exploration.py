@@ -1,0 +1,53 @@
+"""Drawing architectures that were not tried before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from strategies.controller import HierarchicalController
+
+Choices = tuple[int, ...]
+"""An architecture as candidate indices, one for each decision."""
+
+_ATTEMPTS = 20
+_FLATTER = 1.25
+"""Factor of each attempt; the last one draws from probabilities to the power of 1/70, nearly evenly."""
+
+
+def draw_unseen(
+    controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw architectures, those tried before drawn again from a flatter and flatter policy.
+
+    A policy that settled proposes what it knows; each trial spent on that is lost to the search. Drawing again leads to
+    the neighbourhood of what it settled on, and further away the more of that is known.
+
+    Parameters
+    ----------
+    controller
+        The policy.
+    n
+        How many.
+    seen
+        What was tried before; what is drawn is added.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    torch.Tensor
+        Candidate indices (n, D). Where even an almost even draw finds nothing new, as in a space that is nearly
+        exhausted, an architecture comes again.
+    """
+    drawn: list[Choices] = []
+    for attempt in range(_ATTEMPTS):
+        flatten = _FLATTER**attempt
+        for row in controller.sample(n - len(drawn), generator, flatten=flatten).choices.tolist():
+            choices = tuple(row)
+            if choices not in seen or attempt == _ATTEMPTS - 1:
+                seen.add(choices)
+                drawn.append(choices)
+        if len(drawn) == n:
+            break
+    return torch.tensor(drawn)
