@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ SETTINGS = TrialSettings(layers=3, channels=4, steps=4, batch=2, patch=24, measu
 SIZES = {"scale": SETTINGS.scale, "channels": SETTINGS.channels, "layers": SETTINGS.layers}
 
 
-def miniature_config(folder: Path, *, trials: int = TRIALS, options: str = "", **arguments: Any) -> dict[str, Any]:
+def miniature_config(
+    folder: Path, *, trials: int = TRIALS, options: str = "", tuner: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return an experiment's configuration for nnictl, after writing its search space to `folder`.
 
     Parameters
@@ -31,8 +34,8 @@ def miniature_config(folder: Path, *, trials: int = TRIALS, options: str = "", *
         How many.
     options
         More options of the trial.
-    arguments
-        Changes to the tuner's arguments.
+    tuner
+        More arguments of the tuner, or other ones.
     """
     space = folder / "space.json"
     space.write_text(_search_space(), encoding="utf-8")
@@ -49,7 +52,7 @@ def miniature_config(folder: Path, *, trials: int = TRIALS, options: str = "", *
         "tuner": {
             "className": "strategies.HierarchicalTuner",
             "codeDirectory": str(folder),
-            "classArgs": {"lambda": REWARD.weight, "seed": 0, **arguments},
+            "classArgs": {"lambda": REWARD.weight, "seed": 0, **(tuner or {})},
         },
     }
 

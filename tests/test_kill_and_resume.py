@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,19 @@ def test_nothing_that_was_finished_is_lost(tmp_path: Path) -> None:
         assert check_shared_weights(experiment, after) >= units
 
 
-def search_space() -> dict[str, Any]:
-    return json.loads(search_space_path(2).read_text(encoding="utf-8"))
+def search_space(free: Container[str] | None = None) -> dict[str, Any]:
+    """Return the shipped space, or the part of it where only some decisions are left."""
+    space = json.loads(search_space_path(2).read_text(encoding="utf-8"))
+    for label, choice in space.items():
+        if free is not None and label not in free:
+            choice["_value"] = choice["_value"][:1]
+    return space
 
 
-def make_tuner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> HierarchicalTuner:
+def make_tuner(folder: Path, monkeypatch: pytest.MonkeyPatch, free: Container[str] | None = None) -> HierarchicalTuner:
     monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", str(folder))
     tuner = HierarchicalTuner(seed=3, **{"lambda": 0.6})
-    tuner.update_search_space(search_space())
+    tuner.update_search_space(search_space(free))
     return tuner
 
 
@@ -110,16 +116,20 @@ def search_on(tuner: HierarchicalTuner, first: int, number: int) -> list[dict[st
     return proposals
 
 
-def test_a_tuner_goes_on_exactly_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("free", [None, ["upsample_position"]], ids=["whole space", "12 positions"])
+def test_a_tuner_goes_on_exactly_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: list[str] | None
+) -> None:
+    """With few architectures it must also know which it has tried, as it draws these anew."""
     stopped, kept = tmp_path / "stopped", tmp_path / "kept"
-    never_stopped = make_tuner(kept, monkeypatch)
-    search_on(never_stopped, 0, 5)
+    never_stopped = make_tuner(kept, monkeypatch, free)
+    search_on(never_stopped, 0, 6)
     shutil.copytree(kept, stopped)
-    expected = search_on(never_stopped, 5, 5)
-    resumed = make_tuner(stopped, monkeypatch)
-    assert search_on(resumed, 5, 5) == expected
-    fresh = make_tuner(tmp_path / "fresh", monkeypatch)
-    assert search_on(fresh, 5, 5) != expected
+    expected = search_on(never_stopped, 6, 5)
+    resumed = make_tuner(stopped, monkeypatch, free)
+    assert search_on(resumed, 6, 5) == expected
+    fresh = make_tuner(tmp_path / "fresh", monkeypatch, free)
+    assert search_on(fresh, 6, 5) != expected
 
 
 def test_results_that_come_back_after_a_resume_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

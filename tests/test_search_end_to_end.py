@@ -107,7 +107,7 @@ def test_the_command_hands_over_a_winner_that_is_as_good_as_reported(
 
 
 def test_a_bad_argument_of_the_tuner_is_named(tmp_path: Path) -> None:
-    with run_experiment(tmp_path, miniature_config(tmp_path, **{"lambda": 2})) as experiment:
+    with run_experiment(tmp_path, miniature_config(tmp_path, tuner={"lambda": 2})) as experiment:
         experiment.wait("ERROR")
         expected = (
             "Dispatcher error: HierarchicalTuner: classArgs: lambda: 2 is not valid; "

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from miniature_search import REWARD, SETTINGS, TRIALS, final_metrics
 from nni_experiment import RunningExperiment
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -32,8 +32,10 @@ class Page:
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait until a condition holds, and return what it returned."""
         ignored = (NoSuchElementException, StaleElementReferenceException)
-        wait = WebDriverWait(self.browser, _PATIENCE, ignored_exceptions=ignored)
-        return wait.until(lambda _: condition(), f"{what}; the page shows:\n{self.text()}")
+        try:
+            return WebDriverWait(self.browser, _PATIENCE, ignored_exceptions=ignored).until(lambda _: condition())
+        except TimeoutException:
+            pytest.fail(f"{what}; the page shows:\n{self.text()}")
 
     def text(self) -> str:
         """Return all text that can be seen."""
