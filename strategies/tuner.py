@@ -238,7 +238,7 @@ elite_weight : optional
         return not self._learnt and self._failures >= self._settings.give_up_after
 
     def _report_failure(self, callback: Callable[..., None] | None) -> None:
-        """Say why the experiment ends, where people look: NNI's manager shows errors in its log and in the web UI."""
+        """Say why the experiment ends, in the log of NNI's manager."""
         reason = _last_trial_error(self._folder())
         message = f"HierarchicalTuner: the first {self._failures} trials failed and none succeeded: {reason}"
         _logger.error(message)
@@ -321,7 +321,20 @@ elite_weight : optional
         self._require_generator().set_state(state["generator"])
         self._learnt = Counter(state["learnt"])
         self._seen = {tuple(choices) for choices in state["seen"]}
+        self._forget_unsaved_history(folder)
         _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
+
+    def _forget_unsaved_history(self, folder: Path) -> None:
+        """Drop the history's lines of results that a kill kept from being saved; they are learnt again."""
+        history = folder / HISTORY_FILE
+        if not history.exists():
+            return
+        lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = [line for line in lines if line.endswith("\n")]
+        kept = [line for line in whole if json.loads(line)["result"] <= self._learnt.total()]
+        if kept != lines:
+            with replacing(history) as temporary:
+                temporary.write_text("".join(kept), encoding="utf-8")
 
     def _record(self, reward: float, stats: Mapping[str, float]) -> None:
         """Append what the policy looks like now to the history."""
@@ -345,7 +358,7 @@ elite_weight : optional
 def _refusal(message: str) -> ValueError:
     """Return the error for bad arguments, after telling NNI's manager, which else waits and then tells nothing.
 
-    The manager shows it in the web UI and in the log that ``nnictl create --foreground`` prints.
+    The manager writes it to its log, which ``nnictl create --foreground`` prints and the web UI can show.
     """
     message = f"HierarchicalTuner: {message}"
     url = os.environ.get("NNI_TUNER_COMMAND_CHANNEL")

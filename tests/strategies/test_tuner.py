@@ -231,6 +231,16 @@ def test_history_tells_how_the_policy_moves(checkpoint: Path) -> None:
     assert {"entropy/normal", "entropy/upsampling", "entropy/network"} <= set(lines[1])
 
 
+def test_a_kill_between_history_and_state_leaves_no_line_twice(checkpoint: Path) -> None:
+    tuner = _tuner()
+    tuner.receive_trial_result(0, tuner.generate_parameters(0), 1.0)
+    history = checkpoint / "policy.jsonl"
+    saved = history.read_text()
+    history.write_text(saved + saved.replace('"result": 1', '"result": 2') + '{"result": 3, "rew')
+    _tuner()
+    assert history.read_text() == saved
+
+
 def test_genotypes_survive_the_way_through_nni() -> None:
     parameters = _tuner().generate_parameters(0)
     genotype = TrialParameters.from_nni(json.loads(json.dumps(parameters))).genotype
