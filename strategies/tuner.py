@@ -138,18 +138,21 @@ elite_weight : optional
     def update_search_space(self, search_space: Mapping[str, Any]) -> None:
         """Make the controller of a search space, and go on from the saved state if there is one.
 
-        The space can't be changed while the search runs.
+        The space can't be changed while the search runs; a change is logged as an error and ignored.
 
         Raises
         ------
         ValueError
-            If a choice is not categorical, or the space is not the one the search began with.
+            If a choice is not categorical, or the saved state is that of another space.
         """
-        layout = SpaceLayout.from_search_space(search_space)
+        try:
+            layout = SpaceLayout.from_search_space(search_space)
+        except ValueError as error:
+            raise _refusal(str(error)) from error
         with self._lock:
             if self._policy is not None:
                 if layout != self._policy.controller.layout:
-                    raise ValueError("search space: it can't change during a search; start a new experiment")
+                    _logger.error("search space: it can't change during a search; start a new experiment")
                 return
             import torch
 
@@ -165,7 +168,10 @@ elite_weight : optional
                 layout, hidden_size=self._settings.hidden_size, conditioned=self._settings.conditioned
             )
             self._policy = PolicyGradient(controller, **asdict(self._learning))
-            self._restore()
+            try:
+                self._restore()
+            except ValueError as error:
+                raise _refusal(f"{self._folder()}: {error}") from error
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         """Sample one architecture.
@@ -356,7 +362,7 @@ elite_weight : optional
 
 
 def _refusal(message: str) -> ValueError:
-    """Return the error for bad arguments, after telling NNI's manager, which else waits and then tells nothing.
+    """Return the error for bad input, after telling NNI's manager, which else waits and then tells nothing.
 
     The manager writes it to its log, which ``nnictl create --foreground`` prints and the web UI can show.
     """
