@@ -213,7 +213,7 @@ def test_import_takes_the_architecture_from_the_result() -> None:
 
 
 def test_other_spaces_are_refused_by_label(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ValueError, match="^HierarchicalTuner: dropout"):
+    with pytest.raises(ValueError, match=r"^HierarchicalTuner: dropout"):
         HierarchicalTuner().update_search_space(SPACE | {"dropout": {"_type": "uniform", "_value": [0, 1]}})
     tuner = _tuner()
     tuner.receive_trial_result(0, tuner.generate_parameters(0), 1.0)
