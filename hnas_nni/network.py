@@ -44,6 +44,10 @@ def candidate(cell: str, operation: str, source: int | None, channels: int, scal
     return upsampling_operation(operation, channels, scale if reads_input else 1)
 
 
+def _mean_colour() -> torch.Tensor:
+    return torch.tensor(DIV2K_MEAN_RGB).view(1, 3, 1, 1)
+
+
 class Stem(nn.Module):
     """Subtract the mean colour and extract 4C feature maps, ``(n, 3, h, w)`` to ``(n, 4C, h, w)``.
 
@@ -57,7 +61,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", _mean_colour(), persistent=False)
         self.conv = nn.Conv2d(3, len(NODES) * channels, 3, padding=1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -77,7 +81,7 @@ class Tail(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", _mean_colour(), persistent=False)
         self.conv = nn.Conv2d(len(NODES) * channels, 3, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
