@@ -219,6 +219,9 @@ class HNASNetwork(nn.Module):
             genotype.position,
         )
         self.tail = Tail(channels)
+        # Depthwise convolutions train 3 to 7 times faster on the CPU with the channels innermost; whatever the
+        # input's format, the stem's output takes that of its weights.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Upscale a batch of RGB images in 0..1, ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""

@@ -112,7 +112,6 @@ from hnas_nni.shared_weights import SharedWeights
 torch.set_num_threads(1)
 network = Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3)
 store = SharedWeights(sys.argv[1], scale=2, channels=4, layers=3)
-print("ready", flush=True)
 value = 0.0
 while True:
     value += 1
@@ -121,6 +120,8 @@ while True:
             parameter.fill_(value)
     store.load_into(Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3))
     store.give_back(network)
+    if value == 1:
+        print("ready", flush=True)
 """
 
 
