@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hnas_nni.genotype import DEFAULT_LAYERS, NODES, Genotype
+from hnas_nni.genotype import DEFAULT_LAYERS, NODES, Cell, Genotype
 from hnas_nni.report.palette import OPERATION_NAMES
 
 _TITLES = {
@@ -37,12 +37,19 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
     lines = []
     for name, cell in genotype.cells():
         lines.append(strong(_TITLES[name]))
-        for node in NODES:
-            terms = " + ".join(f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
-            lines.append(f"  node {node} = {terms}")
+        lines += [f"  {line}" for line in cell_in_words(cell)]
         lines += [f"  output = concatenate(nodes {', '.join(map(str, NODES))})", ""]
     lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers})"))
     return "\n".join([*lines, f"  {network_line(genotype.position, layers)}"])
+
+
+def cell_in_words(cell: Cell) -> list[str]:
+    """Return the sum of each node of a cell, e.g. ``"node 2 = RCAB(node 1) + identity(node 0)"``."""
+    return [
+        f"node {node} = "
+        + " + ".join(f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
+        for node in NODES
+    ]
 
 
 def network_line(position: int, layers: int = DEFAULT_LAYERS) -> str:
