@@ -63,6 +63,9 @@ class Stem(nn.Module):
         super().__init__()
         self.register_buffer("mean", _mean_colour(), persistent=False)
         self.conv = nn.Conv2d(3, len(NODES) * channels, 3, padding=1, bias=False)
+        # Depthwise convolutions train 3 to 7 times faster on the CPU with the channels innermost. All that follows
+        # takes over the format of these weights, whatever that of the image is.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv(x - self.mean)
@@ -219,8 +222,6 @@ class HNASNetwork(nn.Module):
             genotype.position,
         )
         self.tail = Tail(channels)
-        # Depthwise convolutions train 3 to 7 times faster on the CPU with the channels innermost; whatever the
-        # input's format, the stem's output takes that of its weights.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -64,12 +64,35 @@ class Adam:
         for parameter in active:
             parameter.grad = None
 
+    def state_dict(self, network: nn.Module) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+        """Return both moments and the number of steps of each parameter that was trained, by its name in `network`."""
+        return {
+            name: self._moments[parameter]
+            for name, parameter in network.named_parameters()
+            if parameter in self._moments
+        }
+
+    def load_state_dict(self, network: nn.Module, state: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Go on from :meth:`state_dict` with the parameters that bear the same names in `network`."""
+        parameters = dict(network.named_parameters())
+        self._moments = {}
+        for name, (first, second, steps) in state.items():
+            parameter = parameters[name]
+            # The moments take the parameter's memory format, as the fused kernel wants them.
+            moments = tuple(torch.zeros_like(parameter).copy_(moment) for moment in (first, second))
+            self._moments[parameter] = (*moments, steps.to(parameter.device))
+
 
 def cosine_learning_rate(
     progress: float, first: float = FIRST_LEARNING_RATE, last: float = LAST_LEARNING_RATE
 ) -> float:
     """Return the learning rate after a share `progress` (0..1) of the steps: half a cosine from `first` to `last`."""
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def reconstruction_loss(network: nn.Module, lr: Tensor, hr: Tensor) -> Tensor:
+    """Return the L1 loss of a batch of aligned patches in 0..1, ``(n, 3, h, w)`` and ``(n, 3, s * h, s * w)``."""
+    return F.l1_loss(network(lr), hr)
 
 
 def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
@@ -91,7 +114,7 @@ def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, l
     torch.Tensor
         The loss before the step, detached; reading it waits for the device.
     """
-    loss = F.l1_loss(network(lr), hr)
+    loss = reconstruction_loss(network, lr, hr)
     loss.backward()
     optimizer.step(network.parameters(), learning_rate)
     return loss.detach()

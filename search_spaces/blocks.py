@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from nni.mutable import Categorical, ensure_frozen
 from nni.nas.nn.pytorch import Cell, MutableModule
 from torch import nn
@@ -33,6 +34,8 @@ class SearchableBlocks(MutableModule):
         As for :class:`search_spaces.HNASSpace`.
     cells
         L cells of each kind by its name, "normal" and "upsampling"; made here if not given.
+    batch_norm
+        As for :class:`search_spaces.HNASSpace`.
 
     Attributes
     ----------
@@ -43,7 +46,12 @@ class SearchableBlocks(MutableModule):
     """
 
     def __init__(
-        self, scale: int, channels: int, layers: int, cells: Mapping[str, nn.ModuleList] | None = None
+        self,
+        scale: int,
+        channels: int,
+        layers: int,
+        cells: Mapping[str, nn.ModuleList] | None = None,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.scale = scale
@@ -51,7 +59,7 @@ class SearchableBlocks(MutableModule):
         self.layers = layers
         if cells is None:
             cells = {
-                name: nn.ModuleList(_make_cell(name, channels, scale) for _ in range(layers))
+                name: nn.ModuleList(_make_cell(name, channels, scale, batch_norm) for _ in range(layers))
                 for name in CELL_OPERATIONS
             }
         self.normal = cells["normal"]
@@ -118,21 +126,42 @@ def load_fitting(module: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     module.load_state_dict(fitting, strict=False)
 
 
-def _make_cell(name: str, channels: int, scale: int) -> Cell:
+def _make_cell(name: str, channels: int, scale: int, batch_norm: bool) -> Cell:
     factories = {
-        operation: partial(_make_candidate, name, operation, channels, scale) for operation in CELL_OPERATIONS[name]
+        operation: partial(_make_candidate, name, operation, channels, scale, batch_norm)
+        for operation in CELL_OPERATIONS[name]
     }
+    preprocessor = Preprocessor(channels)
+    if batch_norm:
+        for reduce in preprocessor:
+            reduce.register_forward_hook(_normalize)
     return Cell(
         factories,
         num_nodes=INTERMEDIATE_NODES,
         num_ops_per_node=EDGES_PER_NODE,
         num_predecessors=INPUT_NODES,
-        preprocessor=Preprocessor(channels),
+        preprocessor=preprocessor,
         label=name,
     )
 
 
 def _make_candidate(
-    cell: str, operation: str, channels: int, scale: int, node: int, slot: int, source: int | None
+    cell: str,
+    operation: str,
+    channels: int,
+    scale: int,
+    batch_norm: bool,
+    node: int,
+    slot: int,
+    source: int | None,
 ) -> nn.Module:
-    return candidate(cell, operation, source, channels, scale)
+    module = candidate(cell, operation, source, channels, scale)
+    if batch_norm and any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in module.modules()):
+        # A hook and not a module around it: the weights keep the names that they have in the final network.
+        module.register_forward_hook(_normalize)
+    return module
+
+
+def _normalize(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """Batch norm without parameters, by the batch's own statistics: those of other paths would not fit this one."""
+    return F.batch_norm(output, None, None, training=True)

@@ -37,6 +37,10 @@ class HNASSpace(ModelSpace):
         C, the channels of an operation; blocks hand on 4C (8 in the paper's search, 64 in its networks).
     layers
         L, the number of blocks, at least 2.
+    batch_norm
+        Normalise the output of each convolutional candidate and of the cells' 1x1 convolutions by batch norm without
+        parameters, as the authors' code does while it searches. The networks that :meth:`freeze` returns have none, so
+        that with it their weights are only a start.
 
     Raises
     ------
@@ -51,14 +55,16 @@ class HNASSpace(ModelSpace):
     torch.Size([1, 3, 32, 32])
     """
 
-    def __init__(self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS) -> None:
+    def __init__(
+        self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, batch_norm: bool = False
+    ) -> None:
         check_network_size(scale, channels, layers)
         super().__init__()
         self.scale = scale
         self.channels = channels
         self.layers = layers
         self.stem = Stem(channels)
-        self.blocks = SearchableBlocks(scale, channels, layers)
+        self.blocks = SearchableBlocks(scale, channels, layers, batch_norm=batch_norm)
         self.tail = Tail(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -99,6 +105,30 @@ class HNASSpace(ModelSpace):
         }
         return {f"{part}.{key}": weight for part, weights in parts.items() for key, weight in weights.items()}
 
+    def active_genotype(self) -> Genotype | None:
+        """Return the architecture that a one-shot strategy's supernet runs now.
+
+        Returns
+        -------
+        Genotype or None
+            None before anything was sampled, for the weighted mixtures of DARTS and GumbelDARTS, and for a space that
+            no strategy has made a supernet of.
+        """
+        sample = self.blocks.active_sample() if hasattr(self.blocks, "active_sample") else None
+        return None if sample is None else Genotype.from_sample(sample)
+
+    def likeliest_genotype(self) -> Genotype:
+        """Return the architecture with the largest weights in a supernet of DARTS, GumbelDARTS or Proxyless.
+
+        Raises
+        ------
+        TypeError
+            If the space is not a supernet of weighted choices.
+        """
+        if not hasattr(self.blocks, "arch_parameters"):
+            raise TypeError("only the supernets of DARTS, GumbelDARTS and Proxyless have weights of their choices")
+        return Genotype.from_sample(self.blocks.likeliest_sample())
+
     def leaf_mutables(self, is_leaf: Callable[[Mutable], bool]) -> Iterable[LabeledMutable]:
         """Yield the choices of the space; see :meth:`nni.mutable.Mutable.leaf_mutables`."""
         for mutable in super().leaf_mutables(is_leaf):
@@ -122,9 +152,14 @@ class HNASSpace(ModelSpace):
 
     @classmethod
     def create_fixed_module(
-        cls, sample: dict[str, Any], scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS
+        cls,
+        sample: dict[str, Any],
+        scale: int = 2,
+        channels: int = 8,
+        layers: int = DEFAULT_LAYERS,
+        batch_norm: bool = False,
     ) -> HNASNetwork:
-        """Build the network of a sample without building the space; NNI does so in a trial.
+        """Build the network of a sample without building the space; NNI does so in a trial. It has no batch norm.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from search_spaces.blocks import SearchableBlocks
 from search_spaces.proxyless_cell import draw_index
 
 Memo = dict[str, Any]
+
+_NNI_LOGGER = logging.getLogger("nni.nas.oneshot.pytorch.supermodule.differentiable")
 
 
 class _SupernetBlocks(SearchableBlocks, BaseSuperNetModule):
@@ -32,6 +35,26 @@ class _SupernetBlocks(SearchableBlocks, BaseSuperNetModule):
     @classmethod
     def _make(cls, blocks: Any, memo: Memo, mutate_kwargs: dict[str, Any]) -> BaseSuperNetModule:
         return blocks
+
+    def active_sample(self) -> Memo | None:
+        """Return the choices that the supernet runs now; None if it mixes all of them, or nothing is sampled yet."""
+        position = getattr(self, "_sampled", None)
+        if position is None:
+            return None
+        # All cells of a kind sample the same.
+        cells: tuple[Any, ...] = (self.normal[0], self.upsampling[0])
+        return {self.position.label: position, **cells[0]._sampled, **cells[1]._sampled}
+
+    def likeliest_sample(self) -> Memo:
+        """Return the choices that NNI's strategy would export now; of mixed ones those with the largest weight."""
+        sample: Memo = {}
+        level = _NNI_LOGGER.level
+        _NNI_LOGGER.setLevel("WARNING")  # it writes all weights of each cell at each call
+        for module in self.modules():
+            if isinstance(module, BaseSuperNetModule):
+                sample |= module.export(memo=sample)
+        _NNI_LOGGER.setLevel(level)
+        return sample
 
 
 class PathSamplingBlocks(_SupernetBlocks):

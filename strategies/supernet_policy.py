@@ -1,0 +1,234 @@
+"""The controller on a supernet: which architecture runs next, and what is learnt of how it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import torch
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
+from torch import Tensor, nn
+
+from strategies.controller import HierarchicalController
+from strategies.layout import NETWORK_LEVEL
+from strategies.levels import SpaceChoices
+from strategies.policy_gradient import PolicyGradient
+from strategies.settings import PolicySettings
+
+CONTROLLERS = ("hierarchical", "unconditioned", "random")
+"""The paper's controller; its ablation, whose network level does not see the cells; and uniform draws, no learning."""
+
+_ATTEMPTS = 50
+_STATISTICS_SAMPLES = 32
+
+
+class Architecture(NamedTuple):
+    """One architecture of the space."""
+
+    choices: tuple[int, ...]
+    """Candidate indices, as the controller has them."""
+    sample: dict[str, Any]
+    """Label -> value, as NNI has them."""
+
+
+class SupernetPolicy:
+    """Draws architectures of a path-sampled supernet, lets it run them, and learns from their rewards.
+
+    It is what all weight-sharing searches here have in common (paper, Algorithm 1), and works on any supernet that the
+    path-sampling hooks of NNI make. The controller lives on the CPU: its decisions steer Python code, without waiting for
+    the device that trains the weights.
+
+    Parameters
+    ----------
+    supernet
+        A model space that a path-sampling one-shot strategy has mutated.
+    learning
+        How the controller learns.
+    controller
+        One of :data:`CONTROLLERS`.
+    relative
+        Compare each reward of a step with the mean of the step's others (Kool et al., "Buy 4 REINFORCE Samples, Get a
+        Baseline for Free!", 2019) before the moving average. It takes out what the step's architectures share: how
+        hard their batch is, and how well the weights are trained by now. Needs two architectures in a step.
+    hidden_size
+        Of the controller.
+    levels
+        As for :class:`strategies.levels.SpaceChoices`.
+    seed
+        Decides the controller's first weights and all draws.
+
+    Raises
+    ------
+    LayoutError
+        If the space has choices that are not categorical.
+    ValueError
+        If `controller` is unknown.
+    """
+
+    def __init__(
+        self,
+        supernet: nn.Module,
+        learning: PolicySettings,
+        *,
+        controller: str = "hierarchical",
+        relative: bool = False,
+        hidden_size: int = 100,
+        levels: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if controller not in CONTROLLERS:
+            raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
+        self._choices = SpaceChoices(supernet, levels)
+        self.uniform = controller == "random"
+        self.relative = relative
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = HierarchicalController(
+                self._choices.layout, hidden_size=hidden_size, conditioned=controller == "hierarchical"
+            )
+        self.policy = PolicyGradient(network, **asdict(learning))
+        self.generator = torch.Generator().manual_seed(seed)
+        modules = [module for module in supernet.modules() if isinstance(module, BaseSuperNetModule)]
+        self._activators = [_activator(module) for module in modules]
+
+    def draw(self, n: int) -> list[Architecture]:
+        """Draw `n` architectures from today's policy."""
+        decisions = self._choices.layout.decisions
+        if self.uniform:
+            columns = [torch.randint(len(d.values), (n,), generator=self.generator) for d in decisions]
+            choices = torch.stack(columns, dim=1)
+        else:
+            choices = self.policy.controller.sample(n, self.generator).choices
+        return [self._architecture(row) for row in choices.tolist()]
+
+    def draw_distinct(self, n: int) -> list[Architecture]:
+        """Draw up to `n` different architectures; fewer if a settled policy keeps proposing the same."""
+        found: dict[tuple[int, ...], Architecture] = {}
+        for _ in range(_ATTEMPTS):
+            for architecture in self.draw(n):
+                found.setdefault(architecture.choices, architecture)
+            if len(found) >= n:
+                break
+        return list(found.values())[:n]
+
+    def activate(self, architecture: Architecture) -> None:
+        """Make the supernet run an architecture from now on."""
+        for activate in self._activators:
+            activate(architecture.sample)
+
+    def learn(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> dict[str, float]:
+        """Take one step on the rewards of architectures that were measured under the same conditions.
+
+        Returns
+        -------
+        dict
+            As :meth:`PolicyGradient.update`, "reward" being the mean of the rewards given; no more than that if the
+            policy does not learn.
+        """
+        mean = sum(rewards) / len(rewards)
+        if self.uniform:
+            return {"reward": mean}
+        advantages = list(rewards)
+        if self.relative and len(rewards) > 1:
+            # R minus the mean of the others.
+            advantages = [(reward - mean) * len(rewards) / (len(rewards) - 1) for reward in rewards]
+        choices = torch.tensor([architecture.choices for architecture in architectures])
+        return self.policy.update(choices, advantages) | {"reward": mean}
+
+    @torch.no_grad()
+    def statistics(self) -> dict[str, Any]:
+        """Describe today's policy: mean entropy by level in nats, and the network level's mean distributions.
+
+        Returns
+        -------
+        dict
+            ``entropy`` (level -> nats) and ``network`` (label -> {value: probability}), averaged over cells drawn from
+            the policy with a seed of their own, so that looking does not change the search.
+        """
+        decisions = self._choices.layout.decisions
+        network = self._choices.layout.network
+        if self.uniform:
+            sizes = {label: slice_ for label, slice_ in self._choices.layout.columns().items()}
+            entropy = {
+                level: sum(float(torch.tensor(float(len(d.values))).log()) for d in decisions[columns])
+                for level, columns in sizes.items()
+            }
+            return {
+                "entropy": entropy,
+                "network": {d.label: {value: 1 / len(d.values) for value in d.values} for d in network},
+            }
+        controller = self.policy.controller
+        drawn = controller.sample(_STATISTICS_SAMPLES, torch.Generator().manual_seed(0))
+        probabilities = controller.network_probabilities(drawn.choices)
+        return {
+            "entropy": {name: float(level.entropy.mean()) for name, level in drawn.by_level().items()},
+            "network": {
+                d.label: dict(zip(d.values, probabilities[d.label].mean(0).tolist(), strict=True)) for d in network
+            },
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the policy goes on from; tensors and plain data alone."""
+        return {"policy": self.policy.state_dict(), "generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another search space or another kind of controller.
+        """
+        self.policy.load_state_dict(state["policy"])
+        self.generator.set_state(state["generator"])
+
+    def architecture(self, choices: Sequence[int]) -> Architecture:
+        """Return the architecture of candidate indices."""
+        return self._architecture(choices)
+
+    def _architecture(self, choices: Sequence[int]) -> Architecture:
+        return Architecture(tuple(choices), self._choices.to_nni(self._choices.layout.decode(choices)))
+
+
+class TrainedParameters:
+    """Which parameters the last backward passes have reached.
+
+    A supernet has thousands of parameters and a path a few hundred; walking over all of them at each step to find those
+    with a gradient takes as long as updating them.
+
+    Parameters
+    ----------
+    network
+        The supernet.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._reached: list[nn.Parameter] = []
+        for parameter in network.parameters():
+            parameter.register_post_accumulate_grad_hook(self._note)
+
+    def take(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters reached since the last call, each once."""
+        reached, self._reached = self._reached, []
+        return iter(dict.fromkeys(reached))
+
+    def _note(self, parameter: Tensor) -> None:
+        self._reached.append(parameter)  # type: ignore[arg-type]
+
+
+def _activator(module: BaseSuperNetModule) -> Callable[[dict[str, Any]], None]:
+    """Return what makes a supernet's module run its part of a sample."""
+    if type(module) is PathSamplingCell:
+        # Its own method describes the whole cell anew at each call, which takes longer than a small cell runs.
+        labels = tuple(module.simplify())
+
+        def activate(sample: dict[str, Any]) -> None:
+            module._sampled = {label: sample[label] for label in labels}
+
+        return activate
+    return lambda sample: module.resample(memo=sample)
+
+
+__all__ = ["CONTROLLERS", "NETWORK_LEVEL", "Architecture", "SupernetPolicy", "TrainedParameters"]
