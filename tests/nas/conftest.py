@@ -75,3 +75,24 @@ def make_evaluator(patches: TensorDataset, tmp_path: Path) -> Callable[[], Any]:
         )
 
     return make
+
+
+MINIATURE = {
+    "scale": SCALE,
+    "patch_size": 24,
+    "batch": 2,
+    "steps_per_epoch": 3,
+    "measured_patches": 4,
+    "limit": 1,
+    "seed": 3,
+    "accelerator": "cpu",
+}
+"""Settings of :class:`hnas_nni.evaluator.SuperResolution` with which a search takes seconds."""
+
+
+@pytest.fixture
+def super_resolution() -> Callable[..., Any]:
+    """Return a function that makes a miniature :class:`hnas_nni.evaluator.SuperResolution`; it takes other settings."""
+    from hnas_nni.evaluator import SuperResolution
+
+    return lambda **settings: SuperResolution(**{**MINIATURE, **settings})

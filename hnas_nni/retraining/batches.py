@@ -1,0 +1,49 @@
+"""Batches of patches for Lightning's loops, made on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from hnas_nni.data import PatchSampler
+
+
+class PatchBatches(IterableDataset[tuple[Tensor, Tensor]]):
+    """An epoch of random training batches, for a DataLoader with ``batch_size=None``.
+
+    The draws go on from epoch to epoch. A DataLoader must not have worker processes: the images live once, on the
+    device, and each process of a distributed training has its own sampler with its own seed.
+
+    Parameters
+    ----------
+    batch
+        Patches in a batch, n.
+    steps
+        Batches in an epoch.
+
+    Attributes
+    ----------
+    sampler
+        Where the patches come from; set in the module's ``setup``, when Lightning has chosen the device.
+    """
+
+    sampler: PatchSampler
+
+    def __init__(self, batch: int, steps: int) -> None:
+        self.batch = batch
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield pairs ``lr, hr`` of float32 in 0..1, ``(n, 3, p / s, p / s)`` and ``(n, 3, p, p)``."""
+        for _ in range(self.steps):
+            yield self.sampler.sample(self.batch)
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """Return the seed of one process of a distributed training: that of the only one is `seed` itself."""
+    return seed + 1_000_003 * rank
