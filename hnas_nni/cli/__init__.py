@@ -16,6 +16,7 @@ from importlib import import_module
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 
 COMMANDS = {
+    "data": "hnas_nni.cli.data",
     "show": "hnas_nni.cli.show",
     "best": "hnas_nni.cli.best",
 }
