@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -90,12 +90,19 @@ def cosine_learning_rate(
     return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def reconstruction_loss(network: nn.Module, lr: Tensor, hr: Tensor) -> Tensor:
+def reconstruction_loss(network: Callable[[Tensor], Tensor], lr: Tensor, hr: Tensor) -> Tensor:
     """Return the L1 loss of a batch of aligned patches in 0..1, ``(n, 3, h, w)`` and ``(n, 3, s * h, s * w)``."""
     return F.l1_loss(network(lr), hr)
 
 
-def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
+def training_step(
+    network: Callable[[Tensor], Tensor],
+    optimizer: Adam,
+    lr: Tensor,
+    hr: Tensor,
+    learning_rate: float,
+    trained: Callable[[], Iterable[nn.Parameter]] | None = None,
+) -> Tensor:
     """Do one step on the L1 loss.
 
     Parameters
@@ -108,6 +115,8 @@ def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, l
         Batch of aligned patches in 0..1.
     learning_rate
         Of this step.
+    trained
+        Gives the parameters that the backward pass reached; by default all of the network are looked through.
 
     Returns
     -------
@@ -116,7 +125,10 @@ def training_step(network: nn.Module, optimizer: Adam, lr: Tensor, hr: Tensor, l
     """
     loss = reconstruction_loss(network, lr, hr)
     loss.backward()
-    optimizer.step(network.parameters(), learning_rate)
+    if trained is None:
+        assert isinstance(network, nn.Module)
+        trained = network.parameters
+    optimizer.step(trained(), learning_rate)
     return loss.detach()
 
 

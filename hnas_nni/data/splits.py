@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from hnas_nni.data.layouts import EMBEDDED, VALIDATION_PHOTOS, DataError, ImageFiles, find_images
@@ -28,8 +28,11 @@ class Splits(NamedTuple):
     """Chooses among finished architectures."""
 
 
+Source = str | os.PathLike[str]
+
+
 def load_splits(
-    data: str | os.PathLike[str] = EMBEDDED,
+    data: Source | Sequence[Source] = EMBEDDED,
     scale: int = 2,
     *,
     validation: str | os.PathLike[str] | None = None,
@@ -52,7 +55,7 @@ def load_splits(
     Parameters
     ----------
     data
-        Images for the search: ``"photos"`` or a folder, as for :func:`hnas_nni.data.load_pairs`.
+        Images for the search: ``"photos"`` or a folder, as for :func:`hnas_nni.data.load_pairs`, or several of them.
     scale
         Factor between LR and HR.
     validation
@@ -80,7 +83,9 @@ def load_splits(
     check_scale(scale)
     if not 0 < weight_fraction < 1:
         raise DataError(f"weight_fraction is {weight_fraction}; it must lie between 0 and 1")
-    search, held_out = _search_files(data, scale, seed, hold_out=validation is None)
+    sources = [data] if isinstance(data, (str, os.PathLike)) else list(data)
+    data = ", ".join(map(str, sources))
+    search, held_out = _search_files(sources, scale, seed, hold_out=validation is None)
     if validation is not None:
         held_out = find_images(validation, scale)
         _refuse_common_files(search, held_out)
@@ -106,11 +111,11 @@ def load_splits(
 
 
 def _search_files(
-    data: str | os.PathLike[str], scale: int, seed: int, hold_out: bool
+    sources: Sequence[Source], scale: int, seed: int, hold_out: bool
 ) -> tuple[list[ImageFiles], list[ImageFiles]]:
     """The search's files in the order of the splits, and those held out of them for validation."""
-    files = find_images(data, scale)
-    if data == EMBEDDED:
+    files = [file for source in sources for file in find_images(source, scale)]
+    if sources == [EMBEDDED]:
         return (
             [file for file in files if file.name not in VALIDATION_PHOTOS],
             [file for file in files if file.name in VALIDATION_PHOTOS],

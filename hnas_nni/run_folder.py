@@ -1,0 +1,226 @@
+"""The folder that a weight-sharing search leaves: everything to read it, draw it and go on from it.
+
+=========================  ==========================================================================================
+``settings.json``          settings, versions, command and time of creation
+``epochs.csv``             a row for each epoch, see :data:`EPOCH_COLUMNS`
+``architectures.csv``      the ranking, see :data:`ARCHITECTURE_COLUMNS`; missing while the search runs
+``genotypes/01.json`` ..   the ranked genotypes; ``winner.json`` is the best
+``supernet.safetensors``   the shared weights
+``checkpoint.pt``          what the search goes on from
+``tensorboard/``           the columns of ``epochs.csv`` for TensorBoard
+=========================  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hnas_nni.files import replacing
+from hnas_nni.genotype import Genotype
+
+SETTINGS = "settings.json"
+EPOCHS = "epochs.csv"
+ARCHITECTURES = "architectures.csv"
+GENOTYPES = "genotypes"
+WINNER = "winner.json"
+SUPERNET = "supernet.safetensors"
+CHECKPOINT = "checkpoint.pt"
+TENSORBOARD = "tensorboard"
+
+EPOCH_COLUMNS = (
+    "epoch",
+    "seconds",
+    "loss",
+    "reward",
+    "psnr",
+    "gmacs",
+    "validation_psnr",
+    "validation_psnr_best",
+    "validation_reward",
+    "entropy_normal",
+    "entropy_upsampling",
+    "entropy_position",
+    "weight_learning_rate",
+    "controller_learning_rate",
+)
+"""Columns before ``position_1`` .. ``position_L``, the mean probability of each position of the upsampling cell.
+
+Seconds count from the start, over all sessions. Loss is the epoch's mean; reward, PSNR (dB on Y) and GMAC are means over
+the architectures that the controller learnt from; the validation columns are of architectures drawn from the policy on
+the validation images; entropies are in nats.
+"""
+
+ARCHITECTURE_COLUMNS = ("rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype")
+"""PSNR in dB on Y of the validation images with shared weights; pareto is 1 if none is both better and cheaper."""
+
+_PACKAGES = ("hnas-nni", "nni", "torch", "torchvision", "numpy", "pillow")
+
+
+class RunFolderError(ValueError):
+    """A folder that is not a search's, or is damaged; the message names it."""
+
+
+class RunFolder:
+    """A search's folder.
+
+    Parameters
+    ----------
+    path
+        The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether a search has begun here."""
+        return (self.path / SETTINGS).is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search has come to its ranking."""
+        return (self.path / ARCHITECTURES).is_file()
+
+    def create(self, settings: Mapping[str, Any], command: str) -> None:
+        """Make the folder and note settings, versions and command.
+
+        Raises
+        ------
+        RunFolderError
+            If the folder holds something else.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self._others())):
+            raise RunFolderError(f"{self.path}: exists and is not a search's folder; give another one")
+        self.path.mkdir(parents=True, exist_ok=True)
+        about = {
+            "settings": dict(settings),
+            "versions": _versions(),
+            "command": command,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        self._write(SETTINGS, json.dumps(about, indent=2) + "\n")
+
+    def about(self) -> dict[str, Any]:
+        """Return what ``settings.json`` holds.
+
+        Raises
+        ------
+        RunFolderError
+            If there is no such file or it is damaged.
+        """
+        try:
+            about = json.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
+            if not isinstance(about["settings"], dict):
+                raise TypeError("settings are no object")
+        except FileNotFoundError:
+            raise RunFolderError(f"{self.path}: not the folder of a search, it has no {SETTINGS}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{self.path / SETTINGS}: damaged ({error})") from None
+        return dict(about)
+
+    def write_epochs(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write all epochs so far."""
+        self._write_csv(EPOCHS, rows)
+
+    def epochs(self) -> list[dict[str, float]]:
+        """Return the epochs so far; empty if the first has not ended.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        rows = self._read_csv(EPOCHS)
+        try:
+            return [{name: float(value) for name, value in row.items()} for row in rows]
+        except (TypeError, ValueError) as error:
+            raise RunFolderError(f"{self.path / EPOCHS}: damaged ({error})") from None
+
+    def write_architectures(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the ranking: its genotypes, the winner, and at last the table, which marks the end of the search."""
+        folder = self.path / GENOTYPES
+        folder.mkdir(exist_ok=True)
+        for row in rows:
+            row["genotype"].to_json(folder / f"{row['rank']:02}.json")
+        rows[0]["genotype"].to_json(self.path / WINNER)
+        self._write_csv(ARCHITECTURES, [{**row, "genotype": str(row["genotype"])} for row in rows])
+
+    def architectures(self) -> list[dict[str, Any]]:
+        """Return the ranking, best first, with :class:`Genotype` objects; empty while the search runs.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        try:
+            return [
+                {
+                    **{name: float(row[name]) for name in ("reward", "psnr", "gmacs")},
+                    **{name: int(row[name]) for name in ("rank", "params", "position")},
+                    "pareto": row["pareto"] == "1",
+                    "genotype": Genotype.from_string(row["genotype"]),
+                }
+                for row in self._read_csv(ARCHITECTURES)
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{self.path / ARCHITECTURES}: damaged ({error})") from None
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second search out of the folder for the while; the lock ends with the process.
+
+        Raises
+        ------
+        RunFolderError
+            If a search is running here.
+        """
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunFolderError(f"{self.path}: a search is running here; wait for it, or give another") from None
+            yield
+
+    def _others(self) -> Iterator[Path]:
+        return (entry for entry in self.path.iterdir() if entry.name != ".lock")
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def _write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        with replacing(self.path / name) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _read_csv(self, name: str) -> list[dict[str, str]]:
+        try:
+            with (self.path / name).open(encoding="utf-8", newline="") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise RunFolderError(f"{self.path / name}: damaged ({error})") from None
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

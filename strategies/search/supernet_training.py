@@ -1,0 +1,100 @@
+"""What the weight-sharing search computes: steps on shared weights, and PSNR with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from nni.nas.strategy import RandomOneShot
+from torch import Tensor
+
+from hnas_nni.cost import Cost, cost_table
+from hnas_nni.data.sources import ImagePair
+from hnas_nni.genotype import Genotype
+from hnas_nni.metrics import psnr_y_batch
+from hnas_nni.training import Adam, training_step
+from search_spaces import HNASSpace
+from strategies.search.settings import SearchSettings
+from strategies.supernet_policy import Architecture, SupernetPolicy, TrainedParameters
+
+
+def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") -> HNASSpace:
+    """Make the path-sampled supernet of a search, its weights drawn by the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        space = HNASSpace(settings.scale, settings.channels, settings.layers, settings.batch_norm)
+        return RandomOneShot().mutate_model(space).to(device)
+
+
+class SupernetTraining:
+    """Steps on the shared weights, and measuring with them; nothing here waits for the device but the PSNRs.
+
+    Parameters
+    ----------
+    supernet
+        From :func:`make_supernet`.
+    policy
+        Lets the supernet run architectures.
+    settings
+        Of the search.
+    validation
+        Images that architectures are chosen on.
+    """
+
+    def __init__(
+        self, supernet: HNASSpace, policy: SupernetPolicy, settings: SearchSettings, validation: Sequence[ImagePair]
+    ) -> None:
+        self.supernet = supernet
+        self.policy = policy
+        self.optimizer = Adam()
+        self._scale = settings.scale
+        self._device = supernet.tail.conv.weight.device
+        self._autocast = settings.precision == "bf16"
+        self._trained = TrainedParameters(supernet)
+        self._table = cost_table(settings.scale, settings.channels, settings.layers)
+        self._validation = [(self._to_device(pair.lr), self._to_device(pair.hr)) for pair in validation]
+
+    def weight_step(self, architecture: Architecture, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
+        """Do one step on the weights of one path; see :func:`hnas_nni.training.training_step`."""
+        self.policy.activate(architecture)
+        return training_step(self._forward, self.optimizer, lr, hr, learning_rate, self._trained.take)
+
+    @torch.inference_mode()
+    def batch_psnrs(self, architectures: Sequence[Architecture], lr: Tensor, hr: Tensor) -> list[float]:
+        """Return the mean PSNR of each architecture on one batch, in dB on Y; waits for the device once."""
+        means = []
+        for architecture in architectures:
+            self.policy.activate(architecture)
+            means.append(psnr_y_batch(self._forward(lr), hr, self._scale).mean())
+        return [float(mean) for mean in torch.stack(means).tolist()]
+
+    @torch.inference_mode()
+    def validation_psnr(self, architecture: Architecture) -> float:
+        """Return the mean PSNR over the whole validation images, in dB on Y."""
+        self.policy.activate(architecture)
+        psnrs = [
+            psnr_y_batch(self._forward(lr.float().div(255)), hr, self._scale).squeeze() for lr, hr in self._validation
+        ]
+        return float(torch.stack(psnrs).mean())
+
+    def cost(self, architecture: Architecture) -> Cost:
+        """Return what the architecture costs, from the table."""
+        return self._table(Genotype.from_sample(architecture.sample))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights and the optimizer's moments."""
+        return {"supernet": self.supernet.state_dict(), "optimizer": self.optimizer.state_dict(self.supernet)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`."""
+        self.supernet.load_state_dict(state["supernet"])
+        self.optimizer.load_state_dict(self.supernet, state["optimizer"])
+
+    def _forward(self, lr: Tensor) -> Tensor:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            out: Tensor = self.supernet(lr)
+        return out.float()
+
+    def _to_device(self, image: Any) -> Tensor:
+        return torch.from_numpy(image).permute(2, 0, 1)[None].to(self._device)
