@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "hnas_nni.cli.data",
     "show": "hnas_nni.cli.show",
     "best": "hnas_nni.cli.best",
+    "report": "hnas_nni.cli.report",
 }
 """Modules of the subcommands, in the order of the help."""
 

@@ -122,20 +122,31 @@ def _progress(trials: Sequence[TrialRecord]) -> str:
 
 def _trial_settings(command: str) -> dict[str, Any]:
     """Return the settings of our own trial from its command line; nothing for another trial."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that only the user's shell understands
+        return {}
     if "hnas_nni.trial" not in words:
         return {}
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
     found: dict[str, Any] = {}
     for name, default in asdict(TrialSettings()).items():
         places = [index for index, word in enumerate(words[:-1]) if word == "--" + name.replace("_", "-")]
-        found[name] = type(default)(words[places[-1] + 1]) if places else default
+        found[name] = _typed(words[places[-1] + 1], type(default)) if places else default
     found["sharing"] = "--no-sharing" not in words
     for name in (LAMBDA, COST_SCALE):
         option = "--" + name.replace("_", "-")
         if option in words[:-1]:
-            found[name] = float(words[words.index(option) + 1])
-    return found
+            found[name] = _typed(words[words.index(option) + 1], float)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _typed(word: str, kind: type) -> Any:
+    """Return an option's value; None if it is one that the trial's shell put in, e.g. ``$STEPS``."""
+    try:
+        return kind(word)
+    except ValueError:
+        return None
 
 
 def _reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:

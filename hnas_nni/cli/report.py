@@ -1,0 +1,80 @@
+"""Make a report of a search: one HTML file with figures, cells and the ranking.
+
+Reads an experiment of NNI or a run folder of hnas search, finished or running. The file needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hnas_nni.cli.arguments import add_force, check_output
+
+if TYPE_CHECKING:
+    from hnas_nni.report.page import SearchHistory
+
+HELP = "make a report of a search: one HTML file"
+_EXAMPLES = """\
+examples:
+  hnas report                                the latest experiment of NNI, to hnas_report.html
+  hnas report AbC12xyz --out search.html     an experiment by its id
+  hnas report runs/x2 --published            a run of hnas search, beside published networks
+  hnas report --watch 30 --force             made anew every 30 s while the search runs; the page follows
+"""
+_PICTURES = 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``hnas report``."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="an experiment's id or folder, or the run folder of hnas search (the latest experiment)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("hnas_report.html"), metavar="FILE", help="the HTML file (%(default)s)"
+    )
+    add_force(parser)
+    parser.add_argument("--published", action="store_true", help="put published networks beside the search")
+    parser.add_argument(
+        "--pictures",
+        type=int,
+        default=_PICTURES,
+        metavar="N",
+        help="draw the cells of the N best architectures (%(default)s)",
+    )
+    parser.add_argument("--watch", type=int, metavar="SECONDS", help="make it anew until the search ends")
+    parser.add_argument("--working-dir", type=Path, metavar="DIR", help="experimentWorkingDirectory of the search")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the report, once or until the search ends."""
+    if options.pictures < 1:
+        raise ValueError(f"--pictures: {options.pictures} is not valid; give at least 1")
+    if options.watch is not None and options.watch < 1:
+        raise ValueError(f"--watch: {options.watch} is not valid; give at least 1 second")
+    if options.out.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{options.out}: a report is an HTML file; give a name that ends in .html")
+    check_output(options.out, options.force)
+    from hnas_nni.report.page import read_history, write_report
+
+    while True:
+        history = read_history(options.run, options.working_dir)
+        write_report(
+            history, options.out, published=options.published, pictures=options.pictures, refresh=options.watch
+        )
+        if not options.quiet:
+            print(f"{_words(history)} -> {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)", flush=True)
+        if options.watch is None or history.state != "running":
+            return
+        time.sleep(options.watch)
+
+
+def _words(history: SearchHistory) -> str:
+    total = "" if history.planned is None else f" of {history.planned}"
+    return f"{history.kind} {history.source}, {history.state}: {history.done}{total} {history.unit}s"

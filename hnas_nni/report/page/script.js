@@ -1,0 +1,179 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const narrow = window.matchMedia("(max-width: 36rem)");
+  const plots = [...document.querySelectorAll("[data-figure]")];
+  let printing = false;
+
+  // --- figures -------------------------------------------------------------------------------------------
+  function traceStyle(trace, colours) {
+    const role = trace.meta && trace.meta.role;
+    const colour = colours[role];
+    if (role === "heatmap") {
+      trace.colorbar.tickfont = trace.colorbar.title.font = { color: colours.ink };
+      trace.colorbar.thickness = narrow.matches ? 8 : 12;
+    } else if (trace.mode === "lines") {
+      trace.line = { ...trace.line, color: colour, width: role === "front" ? 1.5 : 2.5 };
+      if (role === "front") trace.line.dash = "dot";
+    } else {
+      const symbol = { pareto: "diamond", winner: "star", published: "square" }[role] || "circle";
+      const size = { pareto: 11, winner: 19, published: 9, others: 8, points: 6 }[role] || 7;
+      const opacity = role === "points" ? 0.75 : 1;
+      trace.marker = { color: colour, symbol, size, opacity, line: { color: colours.card, width: 1 } };
+      trace.line = { ...trace.line, color: colour, width: 2 };
+      trace.textfont = { color: colours.ink, size: 11 };
+    }
+    return trace;
+  }
+
+  function layoutStyle(layout, colours) {
+    const font = { color: colours.ink, family: getComputedStyle(document.body).fontFamily, size: 12 };
+    const styled = { ...layout, font, paper_bgcolor: colours.card, plot_bgcolor: colours.card, dragmode: false };
+    styled.hoverlabel = { bgcolor: colours.page, bordercolor: colours.muted, font: { color: colours.ink } };
+    for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
+      const axis = { ...layout[name] };
+      axis.gridcolor = axis.linecolor = axis.zerolinecolor = colours.rule;
+      axis.tickcolor = colours.muted;
+      styled[name] = axis;
+    }
+    if (layout.shapes) {
+      styled.shapes = layout.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: colours.published } }));
+      styled.annotations = layout.annotations.map((note) => ({ ...note, font: { color: colours.published, size: 12 } }));
+    }
+    return styled;
+  }
+
+  function draw(element) {
+    const { data: traces, layout } = structuredClone(data.figures[element.dataset.figure]);
+    const colours = data.themes[dark.matches && !printing ? "dark" : "light"];
+    const options = { responsive: true, displaylogo: false, displayModeBar: !narrow.matches && !printing && "hover" };
+    options.modeBarButtonsToRemove = ["select2d", "lasso2d", "zoom2d", "pan2d"];
+    const styled = layoutStyle(layout, colours);
+    if (printing) styled.width = 680;
+    return Plotly.react(element, traces.map((trace) => traceStyle(trace, colours)), styled, options);
+  }
+
+  function pointed(event) {
+    const point = event.points[0];
+    return point && typeof point.customdata === "number" && point.customdata >= 0 ? point.customdata : null;
+  }
+
+  async function start() {
+    for (const element of plots) {
+      await draw(element);
+      element.on("plotly_hover", (event) => { if (pointed(event) !== null && !pinned) inspect(pointed(event)); });
+      element.on("plotly_click", (event) => { if (pointed(event) !== null) choose(pointed(event)); });
+    }
+    document.documentElement.dataset.ready = "yes";
+  }
+
+  function drawAll() { plots.forEach(draw); }
+  dark.addEventListener("change", drawAll);
+  narrow.addEventListener("change", drawAll);
+  window.addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  window.addEventListener("afterprint", () => { printing = false; drawAll(); });
+
+  // --- the chosen architecture ---------------------------------------------------------------------------
+  const inspector = document.getElementById("inspector");
+  const table = document.getElementById("table");
+  let pinned = false;
+
+  function made(tag, text, parent) {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    parent.append(element);
+    return element;
+  }
+
+  function inspect(rank) {
+    if (!inspector) return;
+    const chosen = data.architectures[rank];
+    inspector.replaceChildren();
+    inspector.dataset.rank = rank;
+    made("h3", `${rank + 1}. ${chosen.name}`, inspector);
+    made("p", chosen.figures, inspector);
+    if (chosen.normal) {
+      for (const cell of ["normal", "upsampling"]) {
+        made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", inspector);
+        const picture = document.createElement("div");
+        picture.innerHTML = chosen[cell];  // drawn by hnas report, holds no input
+        inspector.append(picture);
+      }
+    } else {
+      made("pre", chosen.words, inspector);
+    }
+    const copy = made("button", "Copy genotype", inspector);
+    copy.type = "button";
+    copy.addEventListener("click", () => copyText(copy, chosen.genotype));
+    for (const row of table ? table.tBodies[0].rows : []) row.classList.toggle("chosen", Number(row.dataset.rank) === rank);
+  }
+
+  function choose(rank) {
+    pinned = true;
+    inspect(rank);
+    const again = made("button", "Follow the pointer again", inspector);
+    again.type = "button";
+    again.style.marginLeft = ".5rem";
+    again.addEventListener("click", () => { pinned = false; again.remove(); });
+  }
+
+  // --- copying -------------------------------------------------------------------------------------------
+  async function copyText(button, text) {
+    const label = button.dataset.label || (button.dataset.label = button.textContent);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {  // no clipboard for files in this browser
+      const area = made("textarea", text, document.body);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = label; }, 1500);
+  }
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", () => copyText(button, document.getElementById(button.dataset.copy).textContent));
+  }
+
+  // --- table ---------------------------------------------------------------------------------------------
+  if (table) {
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[0].cells].filter((head) => head.ariaSort);
+    heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+      const numeric = head.classList.contains("number");
+      const first = numeric && column > 0 ? "descending" : "ascending";
+      const second = first === "ascending" ? "descending" : "ascending";
+      const order = head.ariaSort === first ? second : first;
+      heads.forEach((other) => { other.ariaSort = other === head ? order : "none"; });
+      const sign = order === "ascending" ? 1 : -1;
+      const value = (row) => row.cells[column].dataset.value;
+      const compare = (one, other) => {
+        if (value(one) === "" || value(other) === "") return (value(one) === "") - (value(other) === "");
+        return sign * (numeric ? value(one) - value(other) : value(one).localeCompare(value(other), "en", { numeric: true }));
+      };
+      body.append(...[...body.rows].sort((one, other) => compare(one, other) || one.dataset.rank - other.dataset.rank));
+    }));
+    const search = document.getElementById("search");
+    search.addEventListener("input", () => {
+      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const row of body.rows) {
+        row.hidden = !words.every((word) => row.dataset.words.includes(word));
+        shown += !row.hidden;
+      }
+      document.getElementById("matches").textContent = `${shown} of ${body.rows.length} architectures`;
+    });
+    body.addEventListener("click", (event) => {
+      const button = event.target.closest("button.show");
+      if (!button) return;
+      choose(Number(button.closest("tr").dataset.rank));
+      inspector.scrollIntoView({ block: "nearest", behavior: "smooth" });
+      inspector.tabIndex = -1;
+      inspector.focus({ preventScroll: true });
+    });
+  }
+  if (inspector) inspect(0);
+  start();
+})();

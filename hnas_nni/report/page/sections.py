@@ -1,0 +1,190 @@
+"""The words and tables of a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from hnas_nni.report.page.history import Architecture, SearchHistory, pareto_set, ran_for
+from hnas_nni.report.svg import cells_svg
+from hnas_nni.report.text import cell_in_words
+
+
+class Row(NamedTuple):
+    """A row of the ranking: cells are ``(value to sort by, text, class)``."""
+
+    name: str
+    words: str
+    cells: list[tuple[Any, str, str]]
+
+
+def lead(history: SearchHistory) -> str:
+    """Return in a sentence or two what was searched, and how far it is."""
+    scale = f"x{history.scale} " if history.scale else ""
+    total = f" of {history.planned}" if history.planned is not None else ""
+    sentence = f"A hierarchical search for a {scale}super-resolution network: {history.done}{total} {history.unit}s"
+    took = f" in {ran_for(history.seconds)}" if history.seconds else ""
+    if history.state == "running":
+        return f"{sentence} so far{took}. The search is running; what follows is what is known by now."
+    if history.state == "stopped":
+        return f"{sentence}{took}, then it was stopped; it can be resumed."
+    return f"{sentence}{took}."
+
+
+def nothing_ranked(history: SearchHistory) -> str:
+    """Return why there is no architecture to show."""
+    if history.unit == "epoch":
+        return "Architectures are drawn from the policy and ranked at the end of the search."
+    return "No trial has succeeded with a reward yet."
+
+
+def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
+    """Return the winner's figures as ``(label, value, unit)``."""
+    winner = history.winner
+    if winner is None:
+        return []
+    shown = [("Best reward", f"{winner.reward:.3f}", "highest of all")]
+    if winner.psnr is not None:
+        shown.append(("PSNR", f"{winner.psnr:.2f}", "dB on Y, during the search"))
+    if winner.gmacs is not None:
+        shown.append(("Multiply-adds", f"{winner.gmacs:.2f}", "G at 3x480x480 input"))
+    if winner.params is not None:
+        channels = f"at C = {history.channels}" if history.channels else "of the searched network"
+        shown.append(("Parameters", f"{winner.params:,}", channels))
+    of = f"of {history.layers} blocks" if history.layers else "block"
+    return [*shown, ("Upsampling at", str(winner.genotype.position), of)]
+
+
+def facts(history: SearchHistory) -> list[tuple[str, str]]:
+    """Return what was searched, on what, and how it went, as ``(label, text)``."""
+    sizes = [
+        f"{name}{value}" for name, value in (("x", history.scale), ("C = ", history.channels), ("L = ", history.layers))
+        if value
+    ]  # fmt: skip
+    shown = [("Networks", ", ".join(sizes) or "unknown"), ("Data", history.data)]
+    if history.reward_weight is not None:
+        weight, scale = history.reward_weight, history.cost_scale
+        cost = f"{1 - weight:.3g} · {scale:g} · GMAC" if scale is not None else f"{1 - weight:.3g} · cost"
+        shown.append(("Reward", f"{weight:g} · PSNR \u2212 {cost} (\u03bb = {weight:g})"))
+    shown.append((f"{history.unit.capitalize()}s", history.progress or _count(history)))
+    if history.started:
+        shown.append(("Started", f"{history.started:%Y-%m-%d %H:%M} UTC"))
+    if history.seconds:
+        shown.append(("Ran for", ran_for(history.seconds)))
+    if history.winner and history.winner.step is not None:
+        shown.append(("Winner found at", f"{history.winner.name}, number {history.winner.step} to start"))
+    rewards = [step.reward for step in history.steps if step.reward is not None]
+    if len(rewards) >= 8:
+        quarter = len(rewards) // 4
+        first, last = fmean(rewards[:quarter]), fmean(rewards[-quarter:])
+        shown.append((f"Mean reward, first and last {quarter} {history.unit}s", f"{first:.2f} and {last:.2f}"))
+    return shown
+
+
+def _count(history: SearchHistory) -> str:
+    return f"{history.done} of {history.planned}" if history.planned is not None else str(history.done)
+
+
+def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
+    """Return the captions of the figures, by their names in the template."""
+    trials = history.unit == "trial"
+    where = "on fixed patches of the controller's images, after a short training" if trials else "with shared weights"
+    drawn = min(pictures, len(history.ranking))
+    more = f" The first {drawn} have pictures." if drawn < len(history.ranking) else ""
+    progress = (
+        "Each point is a trial; click one to see its cells below." if trials else "Each point is an epoch's mean."
+    )
+    no_policy = "No result has been learnt yet." if not history.steps else "No history of the policy was found"
+    if history.steps:
+        no_policy += "; the hierarchical tuner writes one (checkpoint/policy.jsonl)." if trials else "."
+    averaged = "averaged over cells drawn from the policy."
+    return {
+        "progress_note": progress,
+        "position_note": f"Probability of each position of the upsampling cell, {averaged}",
+        "no_policy": no_policy,
+        "trade_off_note": f"PSNR was measured {where}: it ranks these architectures, and can't be compared with published "
+        f"figures. Point at an architecture, or choose it, to see its cells.{more}",
+    }
+
+
+def table_columns(history: SearchHistory) -> list[tuple[str, str]]:
+    """Return the ranking's columns as ``(title, class)``; those of class ``extra`` are left out on phones."""
+    named = [("Evaluation", "extra")] if history.unit == "trial" else []
+    times = [("Evaluated", "number extra")] if history.unit == "trial" else []
+    return [
+        ("Rank", "number"),
+        *named,
+        ("Reward", "number"),
+        ("PSNR (dB)", "number"),
+        ("GMAC", "number"),
+        ("Parameters", "number extra"),
+        ("Position", "number extra"),
+        ("Pareto set", "extra"),
+        *times,
+    ]
+
+
+def table_rows(history: SearchHistory) -> list[Row]:
+    """Return the ranking's rows."""
+    front = pareto_set(history.ranking)
+    kinds = [kind for _, kind in table_columns(history)]
+    rows = []
+    for place, entry in enumerate(history.ranking):
+        named = [(entry.name, entry.name)] if history.unit == "trial" else []
+        times = [(entry.evaluated, "once" if entry.evaluated == 1 else f"{entry.evaluated} times")]
+        values = [
+            (place + 1, str(place + 1)),
+            *named,
+            (entry.reward, f"{entry.reward:.4f}"),
+            _cell(entry.psnr, "{:.3f}"),
+            _cell(entry.gmacs, "{:.2f}"),
+            _cell(entry.params, "{:,}"),
+            (entry.genotype.position, str(entry.genotype.position)),
+            ("yes" if place in front else "no", "yes" if place in front else "\u2013"),
+            *(times if history.unit == "trial" else []),
+        ]
+        cells = [(value, text, kind) for (value, text), kind in zip(values, kinds, strict=True)]
+        rows.append(Row(entry.name, _words(entry).lower(), cells))
+    return rows
+
+
+def _cell(value: float | None, form: str) -> tuple[Any, str]:
+    return ("", "\u2013") if value is None else (value, form.format(value))
+
+
+def _words(entry: Architecture) -> str:
+    """Return what a search in the table looks through."""
+    operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
+    names = sorted({term for _, cell in entry.genotype.cells() for term in cell_in_words(cell)})
+    return " ".join([entry.name, f"position {entry.genotype.position}", *operations, *names])
+
+
+def architectures(history: SearchHistory, pictures: int) -> list[dict[str, str]]:
+    """Return what the page shows of each architecture when it is chosen, in the order of the ranking."""
+    shown = []
+    for place, entry in enumerate(history.ranking):
+        document = {"name": entry.name, "figures": _figures(entry, history), "genotype": entry.genotype.to_json()}
+        if place < pictures:
+            document |= cells_svg(entry.genotype)
+        else:
+            document["words"] = "\n".join(
+                line for name, cell in entry.genotype.cells() for line in [f"{name} cell", *cell_in_words(cell), ""]
+            )
+        shown.append(document)
+    return shown
+
+
+def _figures(entry: Architecture, history: SearchHistory) -> str:
+    parts = [f"reward {entry.reward:.4f}"]
+    parts += [] if entry.psnr is None else [f"{entry.psnr:.3f} dB"]
+    parts += [] if entry.gmacs is None else [f"{entry.gmacs:.2f} G multiply-adds"]
+    parts += [] if entry.params is None else [f"{entry.params:,} parameters"]
+    of = f" of {history.layers}" if history.layers else ""
+    return ", ".join([*parts, f"upsampling at block {entry.genotype.position}{of}"])
+
+
+def settings_rows(history: SearchHistory) -> Sequence[tuple[str, str]]:
+    """Return all settings as ``(name, text)``."""
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in history.settings.items()]
