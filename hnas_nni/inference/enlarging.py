@@ -1,0 +1,105 @@
+"""Enlarging an image of any size within bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+
+from hnas_nni.inference.models import Model, Pixels, memory_budget
+from hnas_nni.inference.tiling import largest_tile, tiles
+
+TileSize = int | Literal["auto"] | None
+"""Largest side of a tile in LR pixels; "auto" where memory asks for it, None never."""
+
+_TILE_MEMORY = 2**30
+"""What tiles that leave no trace are made to take: 1 GiB."""
+
+_SMALLEST_TILE = 32
+_OVERLAPS = 4
+"""Below so many times the overlap, more than half of what is computed is thrown away."""
+
+
+def enlarge(
+    image: Pixels,
+    model: Model,
+    tile: TileSize = "auto",
+    *,
+    advance: Callable[[int], object] | None = None,
+) -> Pixels:
+    """Enlarge an image, tile by tile where it is large.
+
+    If the model looks at a limited neighbourhood only (:attr:`Model.is_local`), the result is that of the whole image
+    up to floating-point rounding. Channel attention averages over all it sees, so with it each tile is treated as an
+    image of its own, and brightness and detail may differ slightly between tiles; such a model is given tiles
+    only where the memory does not suffice, or where `tile` asks for it.
+
+    Parameters
+    ----------
+    image
+        uint8, uint16, or float32 in 0..1; (h, w, 3) or (h, w, 1).
+    model
+        What to enlarge with.
+    tile
+        Largest side of a tile in LR pixels, without the overlap; None for the whole image at once.
+    advance
+        Called after each tile with the number of LR pixels that were done.
+
+    Returns
+    -------
+    numpy.ndarray
+        (s * h, s * w, 3 or 1), of the image's type.
+
+    Raises
+    ------
+    ValueError
+        If the tile's size is below 1, or the GPU's memory does not suffice.
+    """
+    height, width, channels = image.shape
+    scale = model.scale
+    size = tile_size(height, width, model, tile)
+    result = np.empty((scale * height, scale * width, channels), image.dtype)
+    for rows, columns in tiles(height, width, size, model.overlap):
+        seen = image[rows.seen_from : rows.seen_to, columns.seen_from : columns.seen_to]
+        try:
+            enlarged = model(seen)
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"{model.device} has not enough memory for tiles of {size}; give --tile {size // 2}"
+            ) from error
+        result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] = enlarged[
+            scale * (rows.start - rows.seen_from) : scale * (rows.stop - rows.seen_from),
+            scale * (columns.start - columns.seen_from) : scale * (columns.stop - columns.seen_from),
+        ]
+        if advance is not None:
+            advance((rows.stop - rows.start) * (columns.stop - columns.start))
+    return result
+
+
+def tile_size(height: int, width: int, model: Model, tile: TileSize = "auto") -> int:
+    """Return the largest side of the tiles in which :func:`enlarge` computes an image, in LR pixels.
+
+    An image is cut if it needs more than half of the free memory, and by a model that leaves no seams already if it
+    needs more than 1 GiB.
+
+    Raises
+    ------
+    ValueError
+        If `tile` is below 1.
+    """
+    if tile is None:
+        return max(height, width)
+    if tile != "auto":
+        if tile < 1:
+            raise ValueError(f"tile: {tile} is not valid; give at least 1 pixel")
+        return tile
+    most = model.pixels_within(memory_budget(model))
+    wanted = min(most, model.pixels_within(_TILE_MEMORY)) if model.is_local else most
+    if height * width <= wanted:
+        return max(height, width)
+    size = largest_tile(wanted, model.overlap)
+    if size < _OVERLAPS * model.overlap:
+        size = min(_OVERLAPS * model.overlap, largest_tile(most, model.overlap))
+    return max(size, _SMALLEST_TILE)

@@ -1,0 +1,236 @@
+"""What enlarges an image: a trained network, or bicubic interpolation, behind one face."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from hnas_nni.cost import Cost, cost_table
+from hnas_nni.data import bicubic_upsample
+from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
+from hnas_nni.inference.receptive_field import is_local, receptive_radius
+from hnas_nni.inference.self_ensemble import self_ensemble
+from hnas_nni.model_file import load
+from hnas_nni.network import HNASNetwork
+from hnas_nni.operations import SCALES
+
+BICUBIC = "bicubic"
+"""Name of the model that needs no file."""
+
+Pixels = npt.NDArray[Any]
+"""An image: uint8, uint16, or float32 in 0..1, of shape (h, w, 3), or (h, w, 1) for grey."""
+
+_GREY = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in grey, ITU-R BT.601."""
+
+_BICUBIC_REACH = 3
+_BICUBIC_BYTES_PER_PIXEL = 100
+
+
+class Model(Protocol):
+    """An enlarger of images."""
+
+    name: str
+    scale: int
+    device: torch.device
+    overlap: int
+    """How many LR pixels around a tile its result depends on, at most, if :attr:`is_local`."""
+    is_local: bool
+    """Whether an image in tiles comes out as the whole image does."""
+    cost: Cost | None
+    """Multiply-adds at a 3x480x480 input, and parameters; None for interpolation."""
+
+    def __call__(self, image: Pixels) -> Pixels:
+        """Enlarge an image in one piece: ``(h, w, c)`` to ``(s * h, s * w, c)``, of the same type."""
+        ...
+
+    def pixels_within(self, memory: int) -> int:
+        """Return how many LR pixels can be enlarged at once within so many bytes."""
+        ...
+
+
+class Bicubic:
+    """MATLAB's bicubic, to the bit for uint8 (:func:`hnas_nni.data.bicubic_upsample`).
+
+    Other types go through Pillow's, which has the same kernel, in floating point.
+
+    Parameters
+    ----------
+    scale
+        Upscaling factor: 2, 3 or 4.
+    """
+
+    name = BICUBIC
+    device = torch.device("cpu")
+    overlap = _BICUBIC_REACH
+    is_local = True
+    cost: Cost | None = None
+
+    def __init__(self, scale: int) -> None:
+        if scale not in SCALES:
+            raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
+        self.scale = scale
+
+    def __call__(self, image: Pixels) -> Pixels:
+        if image.dtype == np.uint8:
+            return bicubic_upsample(image, self.scale)
+        margin = _BICUBIC_REACH  # the border repeated, as MATLAB does
+        edged = np.pad(image.astype(np.float32), [(margin, margin), (margin, margin), (0, 0)], mode="edge")
+        size = (edged.shape[1] * self.scale, edged.shape[0] * self.scale)
+        channels = [
+            np.asarray(Image.fromarray(edged[..., channel]).resize(size, Image.Resampling.BICUBIC))
+            for channel in range(image.shape[2])
+        ]
+        inside = slice(margin * self.scale, -margin * self.scale)
+        result = np.stack([channel[inside, inside] for channel in channels], axis=2)
+        if image.dtype.kind == "f":
+            return result.clip(0, 1).astype(image.dtype)
+        return np.rint(result.clip(0, np.iinfo(image.dtype).max)).astype(image.dtype)
+
+    def pixels_within(self, memory: int) -> int:
+        return memory // (_BICUBIC_BYTES_PER_PIXEL * self.scale)
+
+
+class NetworkModel:
+    """A trained network.
+
+    Parameters
+    ----------
+    network
+        The network; it is set to evaluation mode and moved to `device`.
+    name
+        What tables and pictures call it.
+    device
+        Where it runs.
+    ensemble
+        Return the mean over the eight flips and turns (:func:`hnas_nni.inference.self_ensemble`).
+    """
+
+    def __init__(
+        self,
+        network: HNASNetwork,
+        name: str = "network",
+        device: str | torch.device = "cpu",
+        *,
+        ensemble: bool = False,
+    ) -> None:
+        self.name = name
+        self.device = torch.device(device)
+        self.network = network.eval().to(self.device)
+        self.scale = network.scale
+        self.ensemble = ensemble
+        self.overlap = receptive_radius(network.genotype, network.scale, network.layers)
+        self.is_local = is_local(network.genotype)
+        self.cost: Cost | None = cost_table(network.scale, network.channels, network.layers)(network.genotype)
+        self._bytes_per_pixel = 0
+
+    @torch.inference_mode()
+    def __call__(self, image: Pixels) -> Pixels:
+        peak = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+        lr = torch.from_numpy(np.ascontiguousarray(image.astype(np.float32).transpose(2, 0, 1)))[None]
+        lr = lr.to(self.device).div_(peak).expand(-1, 3, -1, -1).contiguous()
+        # TF32 would be faster on recent GPUs, and change the third digit.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            sr = self_ensemble(self.network, lr) if self.ensemble else self.network(lr)
+        if image.shape[2] == 1:
+            sr = (sr * sr.new_tensor(_GREY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        sr = sr[0].clamp(0, 1)
+        if image.dtype.kind != "f":
+            sr = sr.mul(peak).round()
+        return sr.permute(1, 2, 0).cpu().numpy().astype(image.dtype)
+
+    def pixels_within(self, memory: int) -> int:
+        if not self._bytes_per_pixel:
+            result_bytes = 2 * 12 * self.scale**2 if self.ensemble else 0
+            self._bytes_per_pixel = bytes_per_pixel(self.network) + result_bytes
+        return memory // self._bytes_per_pixel
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return a device by its name; ``"auto"`` is CUDA where there is one, or else the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device: {name!r} can't be used here; give auto, cpu or cuda") from error
+    return device
+
+
+def read_model(
+    name: str | os.PathLike[str],
+    scale: int | None = None,
+    device: str | torch.device = "cpu",
+    *,
+    ensemble: bool = False,
+) -> Model:
+    """Read a model file, or make the bicubic model.
+
+    Parameters
+    ----------
+    name
+        A file of :func:`hnas_nni.save`, or ``"bicubic"``.
+    scale
+        The upscaling factor that is wanted; the bicubic model needs it.
+    device
+        Where a network runs.
+    ensemble
+        See :class:`NetworkModel`; the bicubic model is the same without.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged or not one of ours, is of another scale, or bicubic was not told the scale.
+    """
+    if name == BICUBIC:
+        if scale is None:
+            raise ValueError("bicubic: of which scale? Give --scale 2, 3 or 4")
+        return Bicubic(scale)
+    network = load(name, str(device))
+    if scale is not None and network.scale != scale:
+        raise ValueError(f"{name}: upscales by {network.scale}, not by {scale}; give a model of the same scale")
+    return NetworkModel(network, Path(name).name.removesuffix(".safetensors"), device, ensemble=ensemble)
+
+
+def read_models(
+    names: list[str], scale: int | None = None, device: str | torch.device = "cpu", *, ensemble: bool = False
+) -> list[Model]:
+    """Read several models of one scale; the bicubic model takes that of the others. See :func:`read_model`.
+
+    Raises
+    ------
+    ValueError
+        As for :func:`read_model`, and if the models differ in scale or one is named twice.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name}: given twice; give each model once")
+    models: dict[str, Model] = {}
+    for name in sorted(names, key=lambda name: name == BICUBIC):
+        models[name] = read_model(name, scale, device, ensemble=ensemble)
+        scale = models[name].scale
+    shown = [model.name for model in models.values()]
+    for name, model in models.items():
+        if shown.count(model.name) > 1:
+            model.name = name
+    return [models[name] for name in names]
+
+
+def memory_budget(model: Model) -> int:
+    """Return how many bytes a model may take at a time: half of what its device has free."""
+    return available_bytes(model.device) // 2
