@@ -79,8 +79,8 @@ class Adam:
         for name, (first, second, steps) in state.items():
             parameter = parameters[name]
             # The moments take the parameter's memory format, as the fused kernel wants them.
-            moments = tuple(torch.zeros_like(parameter).copy_(moment) for moment in (first, second))
-            self._moments[parameter] = (*moments, steps.to(parameter.device))
+            first, second = (torch.zeros_like(parameter).copy_(moment) for moment in (first, second))
+            self._moments[parameter] = (first, second, steps.to(parameter.device))
 
 
 def cosine_learning_rate(

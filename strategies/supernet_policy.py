@@ -37,8 +37,8 @@ class SupernetPolicy:
     """Draws architectures of a path-sampled supernet, lets it run them, and learns from their rewards.
 
     It is what all weight-sharing searches here have in common (paper, Algorithm 1), and works on any supernet that the
-    path-sampling hooks of NNI make. The controller lives on the CPU: its decisions steer Python code, without waiting for
-    the device that trains the weights.
+    path-sampling hooks of NNI make. The controller lives on the CPU: its decisions steer Python code, without waiting
+    for the device that trains the weights.
 
     Parameters
     ----------

@@ -16,10 +16,12 @@ from importlib import import_module
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 
 COMMANDS = {
+    "search": "strategies.search.command",
     "data": "hnas_nni.cli.data",
     "show": "hnas_nni.cli.show",
     "best": "hnas_nni.cli.best",
     "report": "hnas_nni.cli.report",
+    "evaluate": "hnas_nni.cli.evaluate",
 }
 """Modules of the subcommands, in the order of the help."""
 
