@@ -190,8 +190,7 @@ def _prepare(options: argparse.Namespace) -> int:
     )
     for failure in done.failures:
         print_error("hnas data", failure)
-    left_out = f", {len(done.failures)} left out" if done.failures else ""
-    print(f"{options.to}: {done.made} pairs made, {done.kept} were there already{left_out}")
+    print(f"{options.to}: {done.made} pairs made, {done.kept} were there already")
     return 2 if done.failures else 0
 
 

@@ -1,14 +1,12 @@
 """Downloading one large file over HTTP so that an interruption costs only what is missing.
 
-What has come so far lies beside the file as ``<file>.part``, with the server's name of that version of it (RFC 9110,
-ETag or Last-Modified) in ``<file>.part.json``. The rest is asked for by a range that the server grants only if its file
-is still the same (If-Range); otherwise it sends all of it again.
+The rest of a file is asked for by a range, which the server grants only if its file is still the same (If-Range, RFC
+9110); otherwise it sends all of it again.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import re
 import shutil
@@ -22,7 +20,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from hnas_nni.files import replacing
+from hnas_nni.data.partial_file import PartialFile
 
 _LOGGER = logging.getLogger(__name__)
 _CHUNK = 1 << 18
@@ -78,7 +76,7 @@ def download(
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{url}: not an http or https address; give one that begins with https://")
-    part = _Part(path)
+    part = PartialFile(path)
     failures = 0
     furthest = part.length
     with requests.Session() as session:
@@ -106,39 +104,8 @@ def download(
     part.finish()
 
 
-class _Part:
-    """What has come of a file so far."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(target.name + ".part")
-        self._notes = target.with_name(target.name + ".part.json")
-
-    @property
-    def length(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    def version(self, url: str) -> str | None:
-        """The server's name of the version that these bytes are of, if they are of this address."""
-        try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
-            return notes["version"] if notes["url"] == url else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def begin(self, url: str, version: str | None) -> None:
-        """Forget the bytes, and note what the next ones are of."""
-        self.path.unlink(missing_ok=True)
-        with replacing(self._notes) as temporary:
-            temporary.write_text(json.dumps({"url": url, "version": version}), encoding="utf-8")
-
-    def finish(self) -> None:
-        self.path.replace(self.target)
-        self._notes.unlink(missing_ok=True)
-
-
 def _transfer(
-    session: requests.Session, url: str, part: _Part, size: int | None, space_factor: float, progress: bool
+    session: requests.Session, url: str, part: PartialFile, size: int | None, space_factor: float, progress: bool
 ) -> None:
     """Make one request, and append what comes."""
     version = part.version(url)
@@ -176,7 +143,7 @@ def _transfer(
         raise _InterruptedError(f"the connection broke off after {part.length:,} of {total:,} bytes")
 
 
-def _append(response: requests.Response, part: _Part, total: int | None, offset: int, progress: bool) -> None:
+def _append(response: requests.Response, part: PartialFile, total: int | None, offset: int, progress: bool) -> None:
     with (
         open(part.path, "ab") as file,
         tqdm(
@@ -260,7 +227,7 @@ def _reason(error: Exception) -> str:
     return text.split(": ", 1)[-1] if text else type(cause).__name__
 
 
-def _gave_up(url: str, interruption: _InterruptedError, part: _Part) -> str:
+def _gave_up(url: str, interruption: _InterruptedError, part: PartialFile) -> str:
     kept = f" ({part.length:,} bytes are kept)" if part.length else ""
     return (
         f"{url}: {interruption}; check the network or proxy to {urlsplit(url).hostname} and run this again{kept}, "

@@ -40,7 +40,7 @@ class Prepared:
     kept
         Pairs that were there already, whole and of the same image.
     failures
-        A line on each image and scale that could not be used.
+        A line on each image that could not be used.
     """
 
     made: int
@@ -118,16 +118,19 @@ def prepare(
         for leftover in target.glob(".*.png.????????"):  # of a call that was killed
             leftover.unlink()
     workers = min(workers or os.cpu_count() or 1, len(tasks))
-    made, failures = 0, []
+    made = kept = 0
+    failures = set()  # what is wrong with an image at one scale may be wrong at all
     bar = tqdm(total=len(tasks), desc="preparing", unit="pair", disable=None if progress else True)
     with bar:
         for outcome in _outcomes(tasks, workers, force):
             bar.update()
             if isinstance(outcome, str):
-                failures.append(outcome)
+                failures.add(outcome)
+            elif outcome:
+                made += 1
             else:
-                made += outcome
-    return Prepared(made, len(tasks) - made - len(failures), tuple(sorted(failures)))
+                kept += 1
+    return Prepared(made, kept, tuple(sorted(failures)))
 
 
 def _tasks(source: str | os.PathLike[str], folder: Path, scales: Sequence[int]) -> list[_Task]:
