@@ -1,0 +1,32 @@
+"""Options that the commands which run models share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Literal
+
+MODEL_HELP = "a model file (.safetensors), or bicubic"
+
+
+def add_inference_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--scale``, ``--device``, ``--tile`` and ``--self-ensemble``."""
+    parser.add_argument("--scale", type=int, help="upscaling factor; needed if bicubic is the only model")
+    parser.add_argument("--device", default="auto", help="auto (CUDA if there is one), cpu, cuda, cuda:1, ...")
+    parser.add_argument(
+        "--tile",
+        type=_tile,
+        default="auto",
+        metavar="N",
+        help="largest side of a tile in LR pixels, off, or auto: tiles where the memory asks for them (%(default)s)",
+    )
+    parser.add_argument(
+        "--self-ensemble", action="store_true", help="mean over eight flips and turns; takes eight times as long"
+    )
+
+
+def _tile(text: str) -> int | Literal["auto"] | None:
+    if text in {"auto", "off"}:
+        return "auto" if text == "auto" else None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not valid; give a number of pixels from 1, auto or off")
+    return int(text)
