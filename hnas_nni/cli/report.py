@@ -20,7 +20,7 @@ _EXAMPLES = """\
 examples:
   hnas report                                the latest experiment of NNI, to hnas_report.html
   hnas report AbC12xyz --out search.html     an experiment by its id
-  hnas report runs/x2 --published            a run of hnas search, beside published networks
+  hnas report runs/x2 --published            a run folder of hnas search, beside published networks
   hnas report --watch 30 --force             made anew every 30 s while the search runs; the page follows
 """
 _PICTURES = 100

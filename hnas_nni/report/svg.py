@@ -114,8 +114,9 @@ def cells_svg(genotype: Genotype) -> dict[str, str]:
     from hnas_nni.report.drawing import cell_size, draw_cell
 
     pictures = {}
+    width = max(cell_size(cell)[0] for _, cell in genotype.cells())  # both to the same scale
     for name, cell in genotype.cells():
-        canvas = SvgCanvas(*cell_size(cell))
+        canvas = SvgCanvas(width, cell_size(cell)[1])
         draw_cell(canvas, name, cell)
         pictures[name] = canvas.to_svg(f"{name} cell: {_in_words(genotype, name)}")
     return pictures

@@ -41,9 +41,11 @@ def read_history(
     ValueError
         If there is no such run or experiment, or it is damaged; the message says what to do.
     """
-    from hnas_nni.report.page.run_history import is_run_folder, read_run_history
+    from hnas_nni.run_folder import RunFolder
 
-    if run is not None and is_run_folder(Path(run)):
+    if run is not None and RunFolder(run).exists:
+        from hnas_nni.report.page.run_history import read_run_history
+
         return read_run_history(Path(run))
     from hnas_nni.experiments import ExperimentError, find_experiment
     from hnas_nni.report.page.nni_history import read_nni_history

@@ -25,74 +25,67 @@ def progress_figure(history: SearchHistory) -> Figure | None:
     if not rows:
         return None
     figure = _panels([_AXES[key] for key in rows], history.unit)
+    named: set[str] = set()
     for row, key in enumerate(rows, start=1):
-        for trace in _progress_traces(key, steps, history.unit, legend=row == 1):
+        for trace in _progress_traces(key, steps, history.unit):
+            trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
+            named.add(trace.name)
             figure.add_trace(trace, row=row, col=1)
-    return _finished(figure, 150 + 170 * len(rows))
+    return finished(figure, 150 + 170 * len(rows))
 
 
-def _progress_traces(key: str, steps: tuple[Step, ...], unit: str, *, legend: bool) -> list[Any]:
+def _progress_traces(key: str, steps: tuple[Step, ...], unit: str) -> list[Any]:
+    """Return the curves of one panel; their names may come again in another, where the legend leaves them out."""
+    form = {"reward": "%{y:.4f}", "psnr": "%{y:.3f} dB", "gmacs": "%{y:.2f} G"}[key]
+    values = [getattr(step, key) for step in steps]
+    if unit == "trial":
+        curves = [("mean", f"mean of the last {_MEAN_OF}", running_mean(values, _MEAN_OF))]
+        if key == "reward":
+            curves.append(("best", "best so far", running_best(values)))
+    else:
+        validation = [
+            ("mean", "validation, mean", f"validation_{key}"),
+            ("best", "validation, best", f"validation_{key}_best"),
+        ]
+        curves = [(role, name, [getattr(step, field, None) for step in steps]) for role, name, field in validation]
+    return [
+        _points(steps, values, unit, form),
+        *(
+            _curve(steps, curve, role, name, form)
+            for role, name, curve in curves
+            if any(value is not None for value in curve)
+        ),
+    ]
+
+
+def _points(steps: tuple[Step, ...], values: list[float | None], unit: str, form: str) -> Any:
     from plotly.graph_objects import Scatter
 
-    x = [step.number for step in steps]
-    values = [getattr(step, key) for step in steps]
-    digits = {"reward": "%{y:.4f}", "psnr": "%{y:.3f} dB", "gmacs": "%{y:.2f} G"}[key]
-    common = {"x": x, "showlegend": legend}
-    points = Scatter(
-        **common,
+    trials = unit == "trial"
+    return Scatter(
+        x=[step.number for step in steps],
         y=values,
-        mode="markers" if unit == "trial" else "lines+markers",
-        name=f"each {unit}" if unit == "trial" else "mean of the epoch",
-        legendgroup="points",
+        mode="markers" if trials else "lines+markers",
+        name="each trial" if trials else "mean of the epoch",
         text=[step.name for step in steps],
         customdata=[_NO_RANK if step.rank is None else step.rank for step in steps],
-        hovertemplate=f"%{{text}}<br>{digits}<extra></extra>",
+        hovertemplate=f"%{{text}}<br>{form}<extra></extra>",
         meta={"role": "points"},
     )
-    traces = [points]
-    if unit == "trial":
-        traces.append(
-            Scatter(
-                **common,
-                y=running_mean(values, _MEAN_OF),
-                mode="lines",
-                name=f"mean of the last {_MEAN_OF}",
-                legendgroup="mean",
-                hovertemplate=f"mean {digits}<extra></extra>",
-                meta={"role": "mean"},
-            )
-        )
-    if key == "reward":
-        traces.append(
-            Scatter(
-                **common,
-                y=running_best(values),
-                mode="lines",
-                line={"shape": "hv"},
-                name="best so far",
-                legendgroup="best",
-                hovertemplate=f"best so far {digits}<extra></extra>",
-                meta={"role": "best"},
-            )
-        )
-    if key == "psnr":
-        traces += _validation_traces(x, steps)
-    return traces
 
 
-def _validation_traces(x: list[int], steps: tuple[Step, ...]) -> list[Any]:
+def _curve(steps: tuple[Step, ...], values: list[float | None], role: str, name: str, form: str) -> Any:
     from plotly.graph_objects import Scatter
 
-    traces = []
-    for role, key, name in (
-        ("mean", "validation_psnr", "validation, mean"),
-        ("best", "validation_psnr_best", "validation, best"),
-    ):
-        values = [getattr(step, key) for step in steps]
-        if any(value is not None for value in values):
-            hover = f"{name} %{{y:.3f}} dB<extra></extra>"
-            traces.append(Scatter(x=x, y=values, mode="lines", name=name, hovertemplate=hover, meta={"role": role}))
-    return traces
+    return Scatter(
+        x=[step.number for step in steps],
+        y=values,
+        mode="lines",
+        line={"shape": "hv" if name == "best so far" else "linear"},
+        name=name,
+        hovertemplate=f"{name} {form}<extra></extra>",
+        meta={"role": role},
+    )
 
 
 def entropy_figure(policy: PolicyHistory, unit: str) -> Figure | None:
@@ -117,7 +110,7 @@ def entropy_figure(policy: PolicyHistory, unit: str) -> Figure | None:
             col=1,
         )
         figure.update_yaxes(rangemode="tozero", row=row, col=1)
-    return _finished(figure, 130 + 130 * len(policy.entropies))
+    return finished(figure, 130 + 130 * len(policy.entropies))
 
 
 def position_figure(policy: PolicyHistory, unit: str) -> Figure | None:
@@ -141,7 +134,7 @@ def position_figure(policy: PolicyHistory, unit: str) -> Figure | None:
     )
     figure.update_xaxes(title_text=_learnt(unit))
     figure.update_yaxes(title_text="position", dtick=1 if len(by_position) <= 20 else None)
-    return _finished(figure, 360)
+    return finished(figure, 520)
 
 
 def trade_off_figure(history: SearchHistory, references: dict[str, float] | None = None) -> Figure | None:
@@ -176,7 +169,7 @@ def trade_off_figure(history: SearchHistory, references: dict[str, float] | None
     for role, name, members in (
         ("others", "evaluated", [(i, a) for i, a in shown if i not in front]),
         ("pareto", "in the Pareto set", [(i, a) for i, a in shown if i in front]),
-        ("winner", "highest reward", shown[:1] if shown[0][0] == 0 else []),
+        ("winner", "winner", shown[:1] if shown[0][0] == 0 else []),
     ):
         figure.add_trace(
             Scatter(
@@ -192,10 +185,10 @@ def trade_off_figure(history: SearchHistory, references: dict[str, float] | None
         )
     costs = [a.gmacs for _, a in shown if a.gmacs]
     wide = bool(costs) and max(costs) > 8 * min(costs)
-    figure.update_xaxes(title_text="multiply-adds (G, input 3x480x480)", **_logarithmic(wide))
+    figure.update_xaxes(title_text="multiply-adds (G, input 3x480x480)", **logarithmic(wide))
     figure.update_yaxes(title_text="PSNR (dB) during the search")
     mark_costs(figure, references or {})
-    return _finished(figure, 480)
+    return finished(figure, 580)
 
 
 def mark_costs(figure: Figure, references: dict[str, float]) -> None:
@@ -204,7 +197,7 @@ def mark_costs(figure: Figure, references: dict[str, float]) -> None:
         figure.add_vline(x=gmacs, line={"dash": "dot", "width": 1.5})
         figure.add_annotation(
             x=_on_axis(figure, gmacs),
-            y=1 - 0.075 * (place % 3),
+            y=1 - 0.06 * (place % 4),
             yref="paper",
             text=name,
             showarrow=False,
@@ -221,8 +214,12 @@ def _on_axis(figure: Figure, value: float) -> float:
     return log10(value) if figure.layout.xaxis.type == "log" else value
 
 
-def _logarithmic(wide: bool) -> dict[str, Any]:
-    return {"type": "log", "dtick": "D2", "minor": {"showgrid": False}} if wide else {"type": "linear"}
+def logarithmic(wide: bool) -> dict[str, Any]:
+    """Return the settings of a cost axis: logarithmic, with ticks at 1, 2, 5, 10 ..., if its values lie far apart."""
+    if not wide:
+        return {"type": "linear"}
+    ticks = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def _learnt(unit: str) -> str:
@@ -239,11 +236,12 @@ def _panels(titles: list[str], x_title: str) -> Figure:
     return figure
 
 
-def _finished(figure: Figure, height: int) -> Figure:
+def finished(figure: Figure, height: int) -> Figure:
+    """Give a figure its height in pixels, its margins and its legend, and return it."""
     figure.update_layout(
         template=None,
         height=height,
-        margin={"l": 62, "r": 16, "t": 40, "b": 48},
+        margin={"l": 62, "r": 16, "t": 60, "b": 60},
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "xanchor": "left"},
         hovermode="closest",
     )

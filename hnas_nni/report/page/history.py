@@ -56,8 +56,8 @@ class Step:
         What the search calls it.
     reward, psnr, gmacs
         Of the trial, or means over the epoch; None where unknown. Units as in :class:`Architecture`.
-    validation_psnr, validation_psnr_best
-        Mean and best over architectures drawn from the policy, in dB, where the search measures them.
+    validation_reward, validation_psnr, validation_psnr_best
+        Means and best over architectures drawn from the policy, where the search measures them.
     rank
         Place of the step's architecture in the ranking from 0, or None.
     """
@@ -67,6 +67,7 @@ class Step:
     reward: float | None = None
     psnr: float | None = None
     gmacs: float | None = None
+    validation_reward: float | None = None
     validation_psnr: float | None = None
     validation_psnr_best: float | None = None
     rank: int | None = None
@@ -102,7 +103,7 @@ class SearchHistory:
     source
         The experiment's id or the run folder's name.
     kind
-        ``"NNI experiment"`` or ``"one-shot search"``.
+        ``"NNI experiment"`` or ``"weight-sharing search"``.
     unit
         What a step is: ``"trial"`` or ``"epoch"``.
     state
@@ -126,7 +127,7 @@ class SearchHistory:
     policy
         The controller's policy over time.
     ranking
-        Architectures by reward, the best first, each once.
+        Architectures from the best, each once: by reward, or what else the search ranks by.
     settings
         Everything that decides the outcome, by name.
     configuration
@@ -166,7 +167,7 @@ class SearchHistory:
 
     @property
     def winner(self) -> Architecture | None:
-        """The architecture with the highest reward, if there is one."""
+        """The architecture that comes first in the ranking, if there is one."""
         return self.ranking[0] if self.ranking else None
 
 

@@ -31,6 +31,8 @@ _SET5 = (
     ("FALSR-B", 74.7, 37.61),
 )
 
+_LABELS = {"CARN": "middle left", "FALSR-A": "middle left", "MoreMNAS-A": "bottom center", "CARN-M": "bottom center"}
+
 
 class Literature:
     """What a report says of published networks.
@@ -50,7 +52,9 @@ class Literature:
         """What can be compared and what can't, as paragraphs."""
         history = self._history
         notes = []
-        if self.costs_in_search:
+        if not any(entry.psnr is not None and entry.gmacs is not None for entry in history.ranking):
+            pass  # no figure above to mark them in
+        elif self.costs_in_search:
             names = ", ".join(self.costs_in_search)
             notes.append(
                 f"The dotted lines in the figure above are the cost of the paper's cells ({names}) in networks of this "
@@ -58,7 +62,8 @@ class Literature:
             )
         elif history.channels is None or history.scale is None:
             notes.append(
-                "The paper's cells are not marked in the figure above, because the size of this search's networks is unknown."
+                "The paper's cells are not marked in the figure above, because the size of this search's networks is "
+                "unknown."
             )
         else:
             notes.append(
@@ -70,9 +75,9 @@ class Literature:
             return notes
         notes.append(
             "Below is what was published for final networks, trained to the end: PSNR on Y of Set5 x2 against "
-            "multiply-adds for an input of 230,400 pixels (480x480, or 640x360). The PSNR of this search was measured on "
-            "other images, after a short training of narrower networks, so it has no place on that axis; dotted lines "
-            "are costs alone."
+            "multiply-adds for an input of 230,400 pixels (480x480, or 640x360). The PSNR of this search was measured "
+            "on other images, after a short training of narrower networks, so it has no place on that axis; dotted "
+            "lines are costs alone."
         )
         return notes
 
@@ -80,7 +85,7 @@ class Literature:
         """Draw published PSNR on Set5 x2 against multiply-adds, with costs of the paper's networks and the winner's."""
         from plotly.graph_objects import Figure, Scatter
 
-        from hnas_nni.report.page.figures import mark_costs
+        from hnas_nni.report.page.figures import finished, logarithmic, mark_costs
 
         if self._history.scale not in (None, _SCALE):
             return None
@@ -90,19 +95,17 @@ class Literature:
                 y=[psnr for _, _, psnr in _SET5],
                 text=[name for name, _, _ in _SET5],
                 mode="markers+text",
-                textposition="top center",
+                textposition=[_LABELS.get(name, "top center") for name, _, _ in _SET5],
                 hovertemplate="%{text}<br>%{y:.2f} dB, %{x:.1f} G<extra></extra>",
                 showlegend=False,
                 meta={"role": "published"},
             )
         )
-        figure.update_xaxes(title_text="multiply-adds (G, 230,400 input pixels)", type="log", dtick="D2")
-        figure.update_yaxes(title_text="published PSNR on Set5 x2 (dB)", automargin=True, title_standoff=6)
+        figure.update_xaxes(title_text="multiply-adds (G, 230,400 input pixels)", **logarithmic(True))
+        figure.update_yaxes(title_text="published PSNR on Set5 x2 (dB)")
         mark_costs(figure, self._costs_of_final_networks())
-        figure.update_layout(
-            template=None, height=460, margin={"l": 62, "r": 16, "t": 24, "b": 48}, hovermode="closest"
-        )
-        return figure
+        figure.update_layout(showlegend=False)
+        return finished(figure, 460)
 
     def _costs_in_search(self) -> dict[str, float]:
         history = self._history

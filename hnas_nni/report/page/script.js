@@ -22,19 +22,25 @@
       const opacity = role === "points" ? 0.75 : 1;
       trace.marker = { color: colour, symbol, size, opacity, line: { color: colours.card, width: 1 } };
       trace.line = { ...trace.line, color: colour, width: 2 };
-      trace.textfont = { color: colours.ink, size: 11 };
+      trace.textfont = { color: colours.ink, size: narrow.matches ? 9 : 11 };
     }
     return trace;
   }
 
   function layoutStyle(layout, colours) {
     const font = { color: colours.ink, family: getComputedStyle(document.body).fontFamily, size: 12 };
-    const styled = { ...layout, font, paper_bgcolor: colours.card, plot_bgcolor: colours.card, dragmode: false };
+    const styled = { ...layout, font, paper_bgcolor: colours.card, plot_bgcolor: colours.card, dragmode: narrow.matches ? false : "zoom" };
     styled.hoverlabel = { bgcolor: colours.page, bordercolor: colours.muted, font: { color: colours.ink } };
     for (const name of Object.keys(layout).filter((key) => /^[xy]axis/.test(key))) {
       const axis = { ...layout[name] };
       axis.gridcolor = axis.linecolor = axis.zerolinecolor = colours.rule;
       axis.tickcolor = colours.muted;
+      if (narrow.matches && axis.ticktext) {
+        const crowded = layout.showlegend === false ? /^[25]/ : /^2/;
+        axis.ticktext = axis.ticktext.map((text) => (crowded.test(text) ? "" : text));
+        axis.tickangle = 0;
+        axis.tickfont = { size: 10 };
+      }
       styled[name] = axis;
     }
     if (layout.shapes) {
@@ -48,7 +54,7 @@
     const { data: traces, layout } = structuredClone(data.figures[element.dataset.figure]);
     const colours = data.themes[dark.matches && !printing ? "dark" : "light"];
     const options = { responsive: true, displaylogo: false, displayModeBar: !narrow.matches && !printing && "hover" };
-    options.modeBarButtonsToRemove = ["select2d", "lasso2d", "zoom2d", "pan2d"];
+    options.modeBarButtons = [["toImage", "zoomIn2d", "zoomOut2d", "resetScale2d"]];
     const styled = layoutStyle(layout, colours);
     if (printing) styled.width = 680;
     return Plotly.react(element, traces.map((trace) => traceStyle(trace, colours)), styled, options);
@@ -97,6 +103,8 @@
       for (const cell of ["normal", "upsampling"]) {
         made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", inspector);
         const picture = document.createElement("div");
+        picture.className = "scroll";
+        picture.tabIndex = 0;
         picture.innerHTML = chosen[cell];  // drawn by hnas report, holds no input
         inspector.append(picture);
       }

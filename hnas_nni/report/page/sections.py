@@ -45,7 +45,7 @@ def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
     winner = history.winner
     if winner is None:
         return []
-    shown = [("Best reward", f"{winner.reward:.3f}", "highest of all")]
+    shown = [("Reward", f"{winner.reward:.3f}", "of the winner")]
     if winner.psnr is not None:
         shown.append(("PSNR", f"{winner.psnr:.2f}", "dB on Y, during the search"))
     if winner.gmacs is not None:
@@ -74,7 +74,7 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
     if history.seconds:
         shown.append(("Ran for", ran_for(history.seconds)))
     if history.winner and history.winner.step is not None:
-        shown.append(("Winner found at", f"{history.winner.name}, number {history.winner.step} to start"))
+        shown.append(("Winner found at", history.winner.name))
     rewards = [step.reward for step in history.steps if step.reward is not None]
     if len(rewards) >= 8:
         quarter = len(rewards) // 4
@@ -90,22 +90,24 @@ def _count(history: SearchHistory) -> str:
 def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
     """Return the captions of the figures, by their names in the template."""
     trials = history.unit == "trial"
-    where = "on fixed patches of the controller's images, after a short training" if trials else "with shared weights"
+    where = (
+        "on fixed patches of the controller's images, after a short training"
+        if trials
+        else "on the validation images, with the search's shared weights"
+    )
     drawn = min(pictures, len(history.ranking))
     more = f" The first {drawn} have pictures." if drawn < len(history.ranking) else ""
-    progress = (
-        "Each point is a trial; click one to see its cells below." if trials else "Each point is an epoch's mean."
-    )
+    one = "Each point is a trial; click one to see its cells below." if trials else "Each point is an epoch's mean."
     no_policy = "No result has been learnt yet." if not history.steps else "No history of the policy was found"
     if history.steps:
         no_policy += "; the hierarchical tuner writes one (checkpoint/policy.jsonl)." if trials else "."
     averaged = "averaged over cells drawn from the policy."
     return {
-        "progress_note": progress,
+        "progress_note": one,
         "position_note": f"Probability of each position of the upsampling cell, {averaged}",
         "no_policy": no_policy,
-        "trade_off_note": f"PSNR was measured {where}: it ranks these architectures, and can't be compared with published "
-        f"figures. Point at an architecture, or choose it, to see its cells.{more}",
+        "trade_off_note": f"PSNR was measured {where}: it ranks these architectures, and can't be compared with "
+        f"published figures. Point at an architecture, or choose it, to see its cells.{more}",
     }
 
 

@@ -46,7 +46,10 @@ THEMES: dict[str, dict[str, str]] = {
         "level-position": "#6cc58a",
     },
 }
-"""Colours as ``#rrggbb`` by theme and use. All traces of one figure differ in shape or place too, not in colour alone."""
+"""Colours as ``#rrggbb`` by theme and use.
+
+All traces of one figure differ in shape or place too, not in colour alone.
+"""
 
 
 def variables() -> str:
