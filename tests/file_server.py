@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -106,7 +106,8 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             end = server.drop_after.pop(0) if server.drop_after else None
             request.sent = len(body[:end])
-            self.wfile.write(body[:end])
+            with suppress(ConnectionError):  # the client has seen enough
+                self.wfile.write(body[:end])
             self.close_connection = True
 
     return Handler

@@ -119,6 +119,7 @@ def _add_quiet(parser: argparse.ArgumentParser) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     from hnas_nni.data.catalogue import CATALOGUE
+    from hnas_nni.data.disk import readable_size
 
     if options.json:
         sets: list[dict[str, Any]] = [
@@ -141,7 +142,7 @@ def _list(options: argparse.Namespace) -> None:
         print(f"  source   {entry.source}")
         print(f"  licence  {entry.licence}")
         for archive in entry.archives:
-            known = "size not published" if archive.size is None else f"{archive.size / 1e9:.2f} GB"
+            known = "size not published" if archive.size is None else readable_size(archive.size)
             checksum = "recorded at the first fetch" if archive.sha256 is None else "published"
             print(f"  archive  {archive.url} ({known}; SHA-256 {checksum})")
         if not entry.archives:

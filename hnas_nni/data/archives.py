@@ -18,6 +18,8 @@ from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
+from hnas_nni.data.disk import check_free_space
+
 _UNPACKING = ".unpacking"
 _ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
 
@@ -101,8 +103,8 @@ def unpack(
         If the archive is damaged, has members that point out of the folder, or other images than it should.
     FileExistsError
         If the folder exists and `force` is not given.
-    OSError
-        If there is too little space.
+    DiskFullError
+        If there is too little space; the archive is kept.
     """
     if folder.exists() and not force:
         raise FileExistsError(f"{folder}: exists already; give another folder, or --force to replace it")
@@ -110,12 +112,7 @@ def unpack(
     with _opened(path) as archive:
         taken = _chosen(path, archive.members(), re.compile(members))
         _check_counts(path, taken, images)
-        needed, free = sum(member.size for member in taken.values()), shutil.disk_usage(folder.parent).free
-        if needed > free:
-            raise OSError(
-                f"{folder}: needs {needed / 1e9:,.2f} GB of free disk, but there are {free / 1e9:,.2f} GB; free "
-                f"some and run this again: {path.name} is kept"
-            )
+        check_free_space(folder.parent, sum(member.size for member in taken.values()), f"unpacking {path.name}")
         archive.check()
         temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}{_UNPACKING}")
         try:

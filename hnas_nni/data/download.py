@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from hnas_nni.data.disk import check_free_space
 from hnas_nni.data.partial_file import PartialFile
 
 _LOGGER = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ def download(
     Raises
     ------
     DownloadError
-        If the server can't be reached, refuses, sends another size, or the disk is full. What has come is kept.
+        If the server can't be reached, refuses, sends another size, or the disk gets full. What has come is kept.
+    DiskFullError
+        If the disk has too little space to begin with.
     """
     if urlsplit(url).scheme not in {"http", "https"}:
         raise DownloadError(f"{url}: not an http or https address; give one that begins with https://")
@@ -135,7 +137,7 @@ def _transfer(
         if not resumed:
             part.begin(url, _version(response.headers))
         total = size if total is None else total
-        _check_space(part.path, (total or 0) * space_factor - offset)
+        check_free_space(part.path.parent, (total or 0) * space_factor - offset, f"all of {part.target.name}")
         _append(response, part, total, offset, progress)
     if total is not None and part.length > total:
         _check_size(url, part.length, total)
@@ -201,15 +203,6 @@ def _version(headers: Mapping[str, str]) -> str | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
-
-
-def _check_space(path: Path, needed: float) -> None:
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise DownloadError(
-            f"{path.parent}: needs {needed / 1e9:,.2f} GB of free disk (the archive, and its images beside it), "
-            f"but has {free / 1e9:,.2f} GB; free some, or give another folder"
-        )
 
 
 def _reason(error: Exception) -> str:

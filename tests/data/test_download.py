@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from file_server import FileServer, serving
 
+from hnas_nni.data.disk import DiskFullError
 from hnas_nni.data.download import DownloadError
 from hnas_nni.data.download import download as _download
 
@@ -150,7 +151,7 @@ def test_a_published_size_tells_that_bytes_are_missing(server: FileServer, tmp_p
 
 def test_a_disk_that_is_too_small_is_noticed_first(server: FileServer, tmp_path: Path) -> None:
     server.claimed_size = 10**18
-    with pytest.raises(DownloadError, match=r"needs 2,000,000,000\.00 GB of free disk.*but has [\d,.]+ GB; free some"):
+    with pytest.raises(DiskFullError, match=r"needs 2,000,000,000\.00 GB of free disk, but there are [\d,.]+ [GM]B; "):
         download(server.url("it.zip"), tmp_path / "it.zip", space_factor=2)
     assert not (tmp_path / "it.zip").exists()
 

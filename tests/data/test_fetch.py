@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from PIL import Image
 from hnas_nni.data import DataError, load_pairs
 from hnas_nni.data.archives import ArchiveError, unpack
 from hnas_nni.data.catalogue import CATALOGUE, Archive, DataSet, find_set
+from hnas_nni.data.disk import DiskFullError
 from hnas_nni.data.fetch import ChecksumError
 from hnas_nni.data.fetch import fetch as _fetch
 from hnas_nni.data.manifest import Manifest
@@ -172,6 +174,21 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(
     assert str(caught.value).endswith("; it was removed: fetch it again, or from a mirror with --url")
     assert list((tmp_path / "sets").iterdir()) == []
     assert [path.name for path in tmp_path.iterdir()] == ["sets"]
+
+
+def test_an_archive_whose_images_do_not_fit_is_kept(tmp_path: Path) -> None:
+    """An archive of a few kilobytes that claims more bytes than any disk has."""
+    free = shutil.disk_usage(tmp_path).free
+    members = {f"{index}.png": b"" for index in range(free // (2**32 - 2) + 2)}
+    archive = bytearray(_zip(members, zipfile.ZIP_STORED))
+    at = archive.index(b"PK\x01\x02")
+    while at >= 0:
+        archive[at + 24 : at + 28] = (2**32 - 2).to_bytes(4, "little")
+        at = archive.find(b"PK\x01\x02", at + 4)
+    (tmp_path / "it.zip").write_bytes(archive)
+    with pytest.raises(DiskFullError, match=r"unpacking it\.zip needs [\d,.]+ GB of free disk"):
+        unpack(tmp_path / "it.zip", tmp_path / "it", r"(?P<image>.*)", {"": len(members)}, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["it.zip"]
 
 
 def test_a_link_in_an_archive_is_not_followed(tmp_path: Path) -> None:
