@@ -8,15 +8,24 @@ from hnas_nni.genotype import Cell, Edge, Genotype, GenotypeError
 from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
 
 if TYPE_CHECKING:
+    from hnas_nni.inference.upscaling import upscale
     from hnas_nni.model_file import load, save
 
-__all__ = ["HNAS_A", "HNAS_B", "HNAS_C", "Cell", "Edge", "Genotype", "GenotypeError", "load", "save"]
+__all__ = ["HNAS_A", "HNAS_B", "HNAS_C", "Cell", "Edge", "Genotype", "GenotypeError", "load", "save", "upscale"]
 
 
 def __getattr__(name: str) -> Any:
-    # Architectures are read in many places that need no torch; model files do.
+    # Architectures are read in many places that need no torch; model files and upscaling do.
     if name in {"load", "save"}:
         from hnas_nni import model_file
 
         return getattr(model_file, name)
+    if name == "export":
+        from hnas_nni import exporting
+
+        return exporting.export
+    if name == "upscale":
+        from hnas_nni.inference.upscaling import upscale
+
+        return upscale
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

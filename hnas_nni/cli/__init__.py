@@ -18,10 +18,13 @@ from hnas_nni.cli.terminal import Parser, one_line, print_error
 COMMANDS = {
     "search": "strategies.search.command",
     "data": "hnas_nni.cli.data",
+    "train": "hnas_nni.cli.train",
     "show": "hnas_nni.cli.show",
     "best": "hnas_nni.cli.best",
     "report": "hnas_nni.cli.report",
     "evaluate": "hnas_nni.cli.evaluate",
+    "export": "hnas_nni.cli.export",
+    "upscale": "hnas_nni.cli.upscale",
 }
 """Modules of the subcommands, in the order of the help."""
 

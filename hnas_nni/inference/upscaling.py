@@ -1,0 +1,94 @@
+"""Upscaling pictures: arrays, Pillow images and files, with their transparency and colour profile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hnas_nni.inference.enlarging import TileSize, enlarge
+from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, choose_device, read_model
+from hnas_nni.inference.pictures import Picture, from_pillow, split_channels, to_pillow
+from hnas_nni.network import HNASNetwork
+
+_Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
+
+
+def upscale(
+    image: _Image,
+    model: HNASNetwork | Model | str | os.PathLike[str],
+    *,
+    scale: int | None = None,
+    device: str = "auto",
+    tile: TileSize = "auto",
+    self_ensemble: bool = False,
+) -> _Image:
+    """Upscale an image.
+
+    Parameters
+    ----------
+    image
+        A Pillow image of any mode of 8 bits, or 16-bit grey; or an array (h, w), (h, w, 1) for grey, (h, w, 3) for
+        RGB, (h, w, 2) and (h, w, 4) with alpha, of type uint8, uint16, or floating point in 0..1.
+    model
+        A network (it stays on its device, and is set to evaluation mode), a model file, or ``"bicubic"``.
+    scale
+        Upscaling factor; needed for ``"bicubic"``, checked for others.
+    device
+        Where a model from a file runs: "auto" (CUDA if there is one), "cpu", "cuda", ...
+    tile
+        Largest side of a tile in LR pixels, None for none; see :func:`hnas_nni.inference.enlarge`.
+    self_ensemble
+        Take the mean over the eight flips and turns.
+
+    Returns
+    -------
+    PIL.Image.Image or numpy.ndarray
+        Of the kind that was given, `scale` times as large; values are cut to their range. Grey stays grey, alpha is
+        upscaled by bicubic interpolation. A Pillow image with a palette becomes RGB; its colour profile is kept and
+        its Exif orientation applied.
+
+    Raises
+    ------
+    ValueError
+        If the image is of another kind, or the model can't be used (see :func:`hnas_nni.inference.read_model`).
+    FileNotFoundError
+        If there is no such model file.
+    """
+    ready = _model(model, scale, device, self_ensemble)
+    if isinstance(image, Image.Image):
+        return to_pillow(upscale_picture(from_pillow(image), ready, tile))
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"image: expected a Pillow image or an array, got {type(image).__name__}")
+    if image.size == 0 or image.ndim not in (2, 3) or (image.ndim == 3 and not 1 <= image.shape[2] <= 4):
+        raise ValueError(f"image: shape {image.shape} is not valid; give (h, w) or (h, w, 1 to 4)")
+    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+        raise ValueError(f"image: type {image.dtype} is not valid; give uint8, uint16, or floating point in 0..1")
+    channels = image.astype(np.float32) if image.dtype.kind == "f" else image
+    result = upscale_picture(Picture(*split_channels(channels)), ready, tile).channels
+    return result.reshape(*result.shape[:2], *image.shape[2:]).astype(image.dtype, copy=False)
+
+
+def upscale_picture(
+    picture: Picture, model: Model, tile: TileSize = "auto", advance: Callable[[int], object] | None = None
+) -> Picture:
+    """Upscale a picture with all that belongs to it; for the parameters see :func:`hnas_nni.inference.enlarge`."""
+    alpha = None if picture.alpha is None else enlarge(picture.alpha, Bicubic(model.scale), tile)
+    return replace(picture, pixels=enlarge(picture.pixels, model, tile, advance=advance), alpha=alpha)
+
+
+def _model(
+    model: HNASNetwork | Model | str | os.PathLike[str], scale: int | None, device: str, self_ensemble: bool
+) -> Model:
+    if isinstance(model, (str, os.PathLike)):
+        return read_model(model, scale, choose_device("cpu" if model == BICUBIC else device), ensemble=self_ensemble)
+    if isinstance(model, HNASNetwork):
+        model = NetworkModel(model, device=next(model.parameters()).device, ensemble=self_ensemble)
+    if scale not in (None, model.scale):
+        raise ValueError(f"{model.name}: upscales by {model.scale}, not by {scale}")
+    return model
