@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from strategies.controller import Decisions, HierarchicalController, LevelSums
     from strategies.layout import Decision, LayoutError, Level, SpaceLayout
+    from strategies.multi_trial import HierarchicalRL
+    from strategies.one_shot import HierarchicalOneShot
     from strategies.policy_gradient import PolicyGradient
     from strategies.settings import SMALL_BUDGET, PolicySettings
     from strategies.tuner import HierarchicalTuner
@@ -27,6 +29,8 @@ _MODULES = {
     "PolicyGradient": "policy_gradient",
     "SMALL_BUDGET": "settings",
     "PolicySettings": "settings",
+    "HierarchicalRL": "multi_trial",
+    "HierarchicalOneShot": "one_shot",
     "HierarchicalTuner": "tuner",
 }
 
@@ -35,6 +39,8 @@ __all__ = [
     "Decision",
     "Decisions",
     "HierarchicalController",
+    "HierarchicalOneShot",
+    "HierarchicalRL",
     "HierarchicalTuner",
     "LayoutError",
     "Level",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+import nni.nas.strategy  # noqa: F401  before its one-shot part, which imports it in turn
 import torch
 from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
@@ -58,6 +59,8 @@ class SupernetPolicy:
         As for :class:`strategies.levels.SpaceChoices`.
     seed
         Decides the controller's first weights and all draws.
+    accepts
+        Tells whether a sample of NNI may be drawn; None for all.
 
     Raises
     ------
@@ -77,11 +80,13 @@ class SupernetPolicy:
         hidden_size: int = 100,
         levels: Mapping[str, Any] | None = None,
         seed: int = 0,
+        accepts: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
         if controller not in CONTROLLERS:
             raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
         self._choices = SpaceChoices(supernet, levels)
         self.uniform = controller == "random"
+        self._accepts = accepts
         self.relative = relative
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -94,7 +99,23 @@ class SupernetPolicy:
         self._activators = [_activator(module) for module in modules]
 
     def draw(self, n: int) -> list[Architecture]:
-        """Draw `n` architectures from today's policy."""
+        """Draw `n` architectures from today's policy.
+
+        Raises
+        ------
+        RuntimeError
+            If hardly any architecture is accepted.
+        """
+        if self._accepts is None:
+            return self._draw(n)
+        found: list[Architecture] = []
+        for _ in range(_ATTEMPTS):
+            found += [architecture for architecture in self._draw(n) if self._accepts(architecture.sample)]
+            if len(found) >= n:
+                return found[:n]
+        raise RuntimeError(f"the filter accepted {len(found)} of {n * _ATTEMPTS} architectures; widen its range")
+
+    def _draw(self, n: int) -> list[Architecture]:
         decisions = self._choices.layout.decisions
         if self.uniform:
             columns = [torch.randint(len(d.values), (n,), generator=self.generator) for d in decisions]

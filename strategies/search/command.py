@@ -69,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--lambda",
         dest="reward_lambda",
         type=float,
-        help=f"weight of PSNR against multiply-adds, 0..1; 0.2, 0.6, 0.9 for the paper's A, B, C ({default.reward_lambda})",
+        help=f"weight of PSNR against multiply-adds; 0.2, 0.6, 0.9 for the paper's A, B, C ({default.reward_lambda})",
     )
     add(space, "cost-scale", "dB that a billion multiply-adds cost")
 
