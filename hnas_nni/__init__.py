@@ -8,14 +8,27 @@ from hnas_nni.genotype import Cell, Edge, Genotype, GenotypeError
 from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
 
 if TYPE_CHECKING:
+    from hnas_nni.exporting import export
     from hnas_nni.inference.upscaling import upscale
     from hnas_nni.model_file import load, save
 
-__all__ = ["HNAS_A", "HNAS_B", "HNAS_C", "Cell", "Edge", "Genotype", "GenotypeError", "load", "save", "upscale"]
+__all__ = [
+    "HNAS_A",
+    "HNAS_B",
+    "HNAS_C",
+    "Cell",
+    "Edge",
+    "Genotype",
+    "GenotypeError",
+    "export",
+    "load",
+    "save",
+    "upscale",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Architectures are read in many places that need no torch; model files and upscaling do.
+    # Architectures are read in many places that need no torch; the rest does.
     if name in {"load", "save"}:
         from hnas_nni import model_file
 

@@ -1,0 +1,162 @@
+"""The formats: how a network is written in each, and how the file is run again, by the format's own runtime."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+OPSET = 18
+"""Version of ONNX's operators: the oldest for which torch writes all of ours."""
+
+METADATA_FILE = "hnas.json"
+"""Name of the metadata among the extra files of TorchScript and torch.export."""
+
+_EXAMPLE_SIZE = (2, 3, 12, 10)
+_DYNAMIC = {0: "batch", 2: "height", 3: "width"}
+
+Metadata = Mapping[str, str]
+Runner = Callable[[Tensor], Tensor]
+
+
+class Format(NamedTuple):
+    """A file format.
+
+    Parameters
+    ----------
+    suffix
+        Usual ending of its files.
+    title
+        For people.
+    write
+        ``write(network, path, metadata)``.
+    load
+        Returns the file as a function from LR to SR, both ``(n, 3, h, w)``.
+    """
+
+    suffix: str
+    title: str
+    write: Callable[[nn.Module, Path, Metadata], None]
+    load: Callable[[Path], Runner]
+
+
+class MissingPackagesError(ValueError):
+    """Packages that a format needs are not installed; the message says how to get them."""
+
+
+def format_of(path: Path) -> str:
+    """Return the name of the format whose usual ending a file has.
+
+    Raises
+    ------
+    ValueError
+        If no format has it.
+    """
+    for name, known in FORMATS.items():
+        if path.suffix.lower() == known.suffix:
+            return name
+    endings = ", ".join(f"{known.suffix} ({name})" for name, known in FORMATS.items())
+    raise ValueError(f"{path}: no format has this ending; use one of {endings}, or name the format")
+
+
+def _write_onnx(network: nn.Module, path: Path, metadata: Metadata) -> None:
+    _require_onnx()
+    import onnx
+
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            _example(),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["lr"],
+            output_names=["sr"],
+            dynamic_shapes=_dynamic_shapes(),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def _load_onnx(path: Path) -> Runner:
+    _require_onnx()
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def run(lr: Tensor) -> Tensor:
+        (sr,) = session.run(["sr"], {"lr": lr.numpy()})
+        return torch.from_numpy(sr)
+
+    return run
+
+
+def _require_onnx() -> None:
+    try:
+        for package in ("onnx", "onnxruntime", "onnxscript"):
+            import_module(package)
+    except ModuleNotFoundError as error:
+        raise MissingPackagesError(
+            f"ONNX needs the package {error.name}, which is not installed; install all it needs with: "
+            "pip install 'hnas-nni[onnx]'"
+        ) from error
+
+
+def _write_torchscript(network: nn.Module, path: Path, metadata: Metadata) -> None:
+    # Nothing in a network depends on its input's values or size but the size of its output, so a trace is exact.
+    with _quiet(), torch.no_grad():
+        traced = torch.jit.trace(network, _example(), check_trace=False)
+        torch.jit.save(traced, str(path), _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+
+
+def _load_torchscript(path: Path) -> Runner:
+    with _quiet():
+        return torch.jit.load(str(path))
+
+
+def _write_exported(network: nn.Module, path: Path, metadata: Metadata) -> None:
+    with _quiet():
+        program = torch.export.export(network, _example(), dynamic_shapes=_dynamic_shapes())
+        # Saving by name would refuse a name that does not end in .pt2.
+        with open(path, "wb") as file:
+            torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+
+
+def _load_exported(path: Path) -> Runner:
+    with _quiet(), open(path, "rb") as file:
+        return torch.export.load(file).module()
+
+
+def _example() -> tuple[Tensor]:
+    return (torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0)),)
+
+
+def _dynamic_shapes() -> tuple[dict[int, torch.export.Dim]]:
+    return ({axis: torch.export.Dim(name) for axis, name in _DYNAMIC.items()},)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' notes on their own future, which the user can do nothing about."""
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning, UserWarning, torch.jit.TracerWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(".onnx", f"ONNX, opset {OPSET}", _write_onnx, _load_onnx),
+    "torchscript": Format(".pt", "TorchScript", _write_torchscript, _load_torchscript),
+    "exported": Format(".pt2", "torch.export", _write_exported, _load_exported),
+}
+"""The formats by name."""
