@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tarfile
-import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 from file_server import FileServer, serving
-from PIL import Image
+from image_archives import ARCHIVE, IMAGES, png, tgz_of, zip_of
 
 from hnas_nni.data import DataError, load_pairs
-from hnas_nni.data.archives import ArchiveError, unpack
+from hnas_nni.data.archives import ArchiveError
 from hnas_nni.data.catalogue import CATALOGUE, Archive, DataSet, find_set
-from hnas_nni.data.disk import DiskFullError
 from hnas_nni.data.fetch import ChecksumError
 from hnas_nni.data.fetch import fetch as _fetch
 from hnas_nni.data.manifest import Manifest
 
 fetch = partial(_fetch, backoff=0.01, retries=1, progress=False)
-
-
-def _png(seed: int, size: int = 32) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _zip(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as file:
-        for path, content in members.items():
-            file.writestr(path, content)
-    return buffer.getvalue()
-
-
-def _tgz(members: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
-        for path, content in members.items():
-            info = tarfile.TarInfo(path)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-IMAGES = {f"top/images/{seed}.png": _png(seed) for seed in range(3)}
-ARCHIVE = _zip({"top/README": b"not taken", **IMAGES})
 
 
 @pytest.fixture
@@ -122,7 +84,7 @@ def test_an_unpublished_checksum_is_recorded_and_verified(
     recorded = Manifest(tmp_path).get(server.url("set.zip"))
     assert recorded is not None
     assert (recorded.sha256, recorded.size) == (hashlib.sha256(ARCHIVE).hexdigest(), len(ARCHIVE))
-    server.files["set.zip"] = changed = _zip({path: _png(9 + seed) for seed, path in enumerate(IMAGES)})
+    server.files["set.zip"] = changed = zip_of({path: png(9 + seed) for seed, path in enumerate(IMAGES)})
     for path in sorted((tmp_path / "Small").iterdir()):
         path.unlink()
     (tmp_path / "Small").rmdir()
@@ -152,17 +114,17 @@ def _flipped(content: bytes, at: int) -> bytes:
         (ARCHIVE[: len(ARCHIVE) // 2], "cut short or damaged"),
         (_flipped(ARCHIVE, len(ARCHIVE) // 2), "cut short or damaged"),
         (
-            _flipped(_zip(IMAGES, zipfile.ZIP_STORED), 2000),
+            _flipped(zip_of(IMAGES, zipfile.ZIP_STORED), 2000),
             r"cut short or damaged \(the sum of top/images/0.png is wrong",
         ),
-        (_tgz(IMAGES)[:-1000], "cut short or damaged"),
-        (_flipped(_tgz(IMAGES), 4000), "cut short or damaged"),
+        (tgz_of(IMAGES)[:-1000], "cut short or damaged"),
+        (_flipped(tgz_of(IMAGES), 4000), "cut short or damaged"),
         (b"", "neither a zip nor a tar archive"),
-        (_zip(dict(list(IMAGES.items())[:2])), "holds 2 images, but 3 are expected"),
-        (_zip({"top/images/../../../evil.png": b"", **IMAGES}), r"unsafe: it holds 'top/images/../../../evil.png'"),
-        (_zip({"/evil.png": b"", **IMAGES}), "unsafe: it holds '/evil.png'"),
-        (_tgz({"../evil.png": b"", **IMAGES}), r"unsafe: it holds '../evil.png'"),
-        (_zip({"C:\\evil.png": b"", **IMAGES}), "unsafe"),
+        (zip_of(dict(list(IMAGES.items())[:2])), "holds 2 images, but 3 are expected"),
+        (zip_of({"top/images/../../../evil.png": b"", **IMAGES}), r"unsafe: it holds 'top/images/../../../evil.png'"),
+        (zip_of({"/evil.png": b"", **IMAGES}), "unsafe: it holds '/evil.png'"),
+        (tgz_of({"../evil.png": b"", **IMAGES}), r"unsafe: it holds '../evil.png'"),
+        (zip_of({"C:\\evil.png": b"", **IMAGES}), "unsafe"),
     ],
 )
 def test_a_bad_archive_is_refused_and_leaves_nothing(
@@ -176,33 +138,8 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["sets"]
 
 
-def test_an_archive_whose_images_do_not_fit_is_kept(tmp_path: Path) -> None:
-    """An archive of a few kilobytes that claims more bytes than any disk has."""
-    free = shutil.disk_usage(tmp_path).free
-    members = {f"{index}.png": b"" for index in range(free // (2**32 - 2) + 2)}
-    archive = bytearray(_zip(members, zipfile.ZIP_STORED))
-    at = archive.index(b"PK\x01\x02")
-    while at >= 0:
-        archive[at + 24 : at + 28] = (2**32 - 2).to_bytes(4, "little")
-        at = archive.find(b"PK\x01\x02", at + 4)
-    (tmp_path / "it.zip").write_bytes(archive)
-    with pytest.raises(DiskFullError, match=r"unpacking it\.zip needs [\d,.]+ GB of free disk"):
-        unpack(tmp_path / "it.zip", tmp_path / "it", r"(?P<image>.*)", {"": len(members)}, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["it.zip"]
-
-
-def test_a_link_in_an_archive_is_not_followed(tmp_path: Path) -> None:
-    """A link named as an image, that shows a file of the machine, is not taken for one."""
-    with tarfile.open(tmp_path / "it.tar", "w") as file:
-        link = tarfile.TarInfo("top/images/0.png")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        file.addfile(link)
-    with pytest.raises(ArchiveError, match="holds 0 images, but 1 are expected"):
-        unpack(tmp_path / "it.tar", tmp_path / "it", r"top/images/(?P<image>\d\.png)", {"": 1}, progress=False)
-
-
 def test_a_mirror_may_pack_otherwise(server: FileServer, small_set: DataSet, tmp_path: Path) -> None:
-    server.files["mirror/set.tgz"] = _tgz(IMAGES)
+    server.files["mirror/set.tgz"] = tgz_of(IMAGES)
     (done,) = fetch(small_set, tmp_path, urls=[server.url("mirror/set.tgz")])
     assert done.images == 3
     assert [request.path for request in server.requests] == ["mirror/set.tgz"]
@@ -217,31 +154,6 @@ def test_an_archive_of_ones_own_is_taken_and_kept(server: FileServer, small_set:
     with pytest.raises(ChecksumError, match="remove it, and fetch it again"):
         fetch(_published(small_set, sha256=hashlib.sha256(ARCHIVE).hexdigest()), tmp_path, force=True)
     assert (tmp_path / "Small.zip").exists()
-
-
-_UNPACK = """
-import sys
-from pathlib import Path
-from hnas_nni.data.archives import unpack
-print("ready", flush=True)
-unpack(Path(sys.argv[1]), Path(sys.argv[2]), r"(?P<image>.*[.]png)", {"": 4000})
-"""
-
-
-def test_a_kill_while_unpacking_leaves_no_half_set(tmp_path: Path) -> None:
-    archive, folder = tmp_path / "it.zip", tmp_path / "it"
-    archive.write_bytes(_zip({f"{index}.png": os.urandom(8192) for index in range(4000)}, zipfile.ZIP_STORED))
-    process = subprocess.Popen([sys.executable, "-c", _UNPACK, str(archive), str(folder)], stdout=subprocess.PIPE)
-    while process.poll() is None and len(list(tmp_path.glob(".it.*/*"))) < 50:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL
-    assert not folder.exists()
-    assert len(list(tmp_path.glob(".it.*/*"))) >= 50
-    assert unpack(archive, folder, r"(?P<image>.*[.]png)", {"": 4000}, progress=False) == 4000
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "it.zip"]
-    assert len(list(folder.iterdir())) == 4000
 
 
 def test_catalogue_has_the_papers_sets_with_their_sizes() -> None:
@@ -269,20 +181,20 @@ def _as_published(archive: Archive) -> bytes:
     if archive.folder.startswith("DIV2K"):
         name = Path(archive.folder).name
         first = 1 if "train" in name else 801
-        return _zip({f"{name}/{first + index:04}.png": _png(0, 16) for index in range(archive.images[""])})
+        return zip_of({f"{name}/{first + index:04}.png": png(0, 16) for index in range(archive.images[""])})
     if archive.folder == "BSD100":
-        test = {f"BSDS300/images/test/{index}.jpg": _png(0, 32) for index in range(100)}
-        train = {f"BSDS300/images/train/{1000 + index}.jpg": _png(0, 16) for index in range(200)}
-        return _tgz({"BSDS300/iids_test.txt": b"", **train, **test})
+        test = {f"BSDS300/images/test/{index}.jpg": png(0, 32) for index in range(100)}
+        train = {f"BSDS300/images/train/{1000 + index}.jpg": png(0, 16) for index in range(200)}
+        return tgz_of({"BSDS300/iids_test.txt": b"", **train, **test})
     members = {}
     for folder, count in archive.images.items():
         scale = int(folder[-1])
         for index in range(1, count // 2 + 1):
             stem = f"{archive.folder}/{folder}/img_{index:03}_SRF_{scale}"
             for kind, size in (("HR", 24 * scale), ("LR", 24), ("bicubic", 24), ("SRCNN", 24)):
-                members[f"{stem}_{kind}.png"] = _png(0, size)
+                members[f"{stem}_{kind}.png"] = png(0, size)
             members[f"__MACOSX/{archive.folder}/{folder}/._img_{index:03}_SRF_{scale}_HR.png"] = b"\0"
-    return _zip(members, zipfile.ZIP_STORED)
+    return zip_of(members, zipfile.ZIP_STORED)
 
 
 @pytest.mark.parametrize("name", ["DIV2K", "Set5", "Set14", "BSD100", "Urban100"])
