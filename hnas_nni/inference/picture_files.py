@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from hnas_nni.data import ImageError
@@ -42,8 +43,12 @@ FORMATS = {
 DEFAULT_MEGAPIXELS = 250
 DEFAULT_QUALITY = 95
 
-_PNG_HEADER = struct.Struct(">8s8xIIB")
+_PNG_HEADER = struct.Struct(">8s8xIIBB")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _GREY_ALPHA = 0, 4
+_DEEP_MODES = {2: "RGB", 6: "RGBA"}
+"""Pillow's modes by PNG's colour types."""
+
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ORIENTATION, _ICC_PROFILE = 274, 34675
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
@@ -83,9 +88,9 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = DEFAULT_M
             with Image.open(path) as image:
                 _check_size(*image.size, max_megapixels)
                 if len(start) == _PNG_HEADER.size and start.startswith(_PNG_SIGNATURE):
-                    *_, depth = _PNG_HEADER.unpack(start)
-                    if depth == 16:
-                        return _read_deep_png(path, image)
+                    *_, depth, colour_type = _PNG_HEADER.unpack(start)
+                    if depth == 16 and colour_type != _GREY:
+                        return _read_deep_png(path, colour_type)
                 return from_pillow(image)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
@@ -175,11 +180,26 @@ def _check_size(width: int, height: int, max_megapixels: float) -> None:
         )
 
 
-def _read_deep_png(path: Path, image: Image.Image) -> Picture:
-    """A PNG of 16 bits a channel, which Pillow cuts to 8 unless it is grey; it knows what else is in the file."""
-    from torchvision.io import ImageReadMode, decode_png, read_file  # type: ignore[import-untyped]
+def _read_deep_png(path: Path, colour_type: int) -> Picture:
+    """A PNG of 16 bits a channel that is not plain grey, which Pillow alone would cut to 8 bits.
 
-    return from_pillow(image, decode_png(read_file(str(path)), ImageReadMode.UNCHANGED).numpy().transpose(1, 2, 0))
+    Its decoder takes the first of a number's two bytes if told that they come in the file's order, and the second if
+    told the other order. Grey with alpha it gives as the four bytes that they are.
+    """
+    if colour_type == _GREY_ALPHA:
+        image, raw = _decoded(path, "RGBA")
+        return from_pillow(image, raw.view(">u2").astype(np.uint16))
+    mode = _DEEP_MODES[colour_type]
+    _, low = _decoded(path, f"{mode};16L")
+    image, high = _decoded(path, f"{mode};16B")
+    return from_pillow(image, high.astype(np.uint16) << 8 | low)
+
+
+def _decoded(path: Path, raw_mode: str) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Read an image with the bytes taken as another of Pillow's raw modes."""
+    with Image.open(path) as image:
+        image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
+        return image, np.array(image)
 
 
 def _read_deep_tiff(path: Path, max_megapixels: float) -> Picture | None:
