@@ -1,0 +1,101 @@
+"""``hnas report``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from nni_experiment import RunningExperiment
+from report_runs import write_run
+
+from hnas_nni.cli import main
+
+
+def test_reports_an_experiment_by_its_id(
+    finished_search: RunningExperiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(finished_search.home))
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", finished_search.id]) == 0
+    assert (
+        f"NNI experiment {finished_search.id}, finished: 6 of 6 trials -> hnas_report.html" in capsys.readouterr().out
+    )
+    page = (tmp_path / "hnas_report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert finished_search.id in page
+    assert main(["report", finished_search.id]) == 2
+    assert "hnas_report.html: exists already; give another name, or --force" in capsys.readouterr().err
+    assert (tmp_path / "hnas_report.html").read_text() == page
+    assert main(["report", "--force", "--quiet"]) == 0  # the latest
+    assert capsys.readouterr().out == ""
+
+
+def test_watches_a_search_until_it_ends(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x2", epochs=2, finished=False)
+    page = tmp_path / "it.html"
+    command = [sys.executable, "-m", "hnas_nni.cli", "report", str(run.path), "--out", str(page), "--watch", "1"]
+    with run.lock():
+        watching = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        lines = [watching.stdout.readline(), watching.stdout.readline()]
+        assert watching.poll() is None
+        assert 'http-equiv="refresh" content="1"' in page.read_text()
+        write_run(tmp_path / "x2_done").path.joinpath("architectures.csv").rename(run.path / "architectures.csv")
+        rest = watching.communicate()[0].splitlines()
+    assert all("running: 2 of 40 epochs" in line for line in lines)
+    assert "finished" in rest[-1]
+    assert watching.returncode == 0
+    assert 'http-equiv="refresh"' not in page.read_text()
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "it.pdf")]) == 2
+    assert "it.pdf: a report is an HTML file; give a name that ends in .html" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "experiment nosuch: not found in"),
+        (["empty"], "empty: neither a run of hnas search (no settings.json) nor an NNI experiment"),
+        (["damaged"], "epochs.csv: damaged"),
+        (["run", "--out", "nowhere/it.html"], "nowhere: no such folder; create it"),
+        (["run", "--pictures", "0"], "--pictures: 0 is not valid; give at least 1"),
+        (["run", "--watch", "0"], "--watch: 0 is not valid; give at least 1 second"),
+        (["run", "--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(
+    nni_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(nni_home)
+    (nni_home / "empty").mkdir()
+    write_run(nni_home / "run")
+    damaged = write_run(nni_home / "damaged").path / "epochs.csv"
+    damaged.write_text(damaged.read_text()[:-40])
+    before = sorted(nni_home.rglob("*"))
+    assert main(["report", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert sorted(nni_home.rglob("*")) == before
+
+
+def test_an_unknown_id_lists_the_known_ones(
+    finished_search: RunningExperiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HOME", str(finished_search.home))
+    assert main(["report", "nosuch", "--out", str(tmp_path / "it.html")]) == 2
+    assert f"(known are {finished_search.id})" in capsys.readouterr().err

@@ -1,0 +1,161 @@
+"""What a report tells of a search: read right from NNI's experiments and from run folders, bad ones refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from miniature_search import REWARD, SETTINGS, TRIALS, policy_history
+from nni_experiment import RunningExperiment
+from report_runs import EPOCHS, write_run
+
+from hnas_nni import HNAS_A
+from hnas_nni.report.page import Architecture, pareto_set, read_history
+from hnas_nni.report.page.history import ran_for, running_best, running_mean
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))
+def test_pareto_set_is_what_nothing_beats(figures: list[tuple[int, int]]) -> None:
+    points = [Architecture("", HNAS_A, 0.0, psnr=float(psnr), gmacs=float(gmacs)) for psnr, gmacs in figures]
+    expected = {
+        index
+        for index, (psnr, gmacs) in enumerate(figures)
+        if not any(p >= psnr and g <= gmacs and (p, g) != (psnr, gmacs) for p, g in figures)
+    }
+    assert pareto_set([*points, Architecture("", HNAS_A, 9.0)]) == expected
+
+
+def test_curves_by_hand() -> None:
+    values = [None, 2.0, 1.0, None, 4.0, 3.0]
+    assert running_best(values) == [None, 2, 2, 2, 4, 4]
+    assert running_mean(values, 2) == [None, 2, 1.5, 1.5, 2.5, 3.5]
+    assert [ran_for(seconds) for seconds in (0.2, 59.6, 370, 7260, 200_000)] == [
+        "0 s",
+        "1 min",
+        "6 min 10 s",
+        "2 h 1 min",
+        "2 d 7 h",
+    ]
+
+
+def test_an_experiment_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
+    history = read_history(finished_search.directory)
+    profile = finished_search.rest("experiment")
+    jobs = {job["trialJobId"]: job for job in finished_search.trials()}
+    assert (history.source, history.name) == (finished_search.id, profile["params"]["experimentName"])
+    assert (history.state, history.done, history.planned) == ("finished", 6, 6)
+    assert history.progress == "5 succeeded, 1 failed"
+    assert round(history.started.timestamp() * 1000) == profile["startTime"]
+    assert history.layers == 11  # the space's last position
+    assert (history.scale, history.reward_weight) == (None, None)  # not our trial: unknown, not guessed
+    finals = {
+        f"trial {job['sequenceId']} ({id})": json.loads(json.loads(job["finalMetricData"][0]["data"]))
+        for id, job in jobs.items()
+        if job["status"] == "SUCCEEDED"
+    }
+    assert {step.name: (step.reward, step.psnr, step.gmacs) for step in history.steps} == {
+        name: (final["default"], final["psnr"], final["gmacs"]) for name, final in finals.items()
+    }
+    assert history.winner.reward == max(final["default"] for final in finals.values())
+    for step in history.steps:
+        assert finals[step.name]["genotype"] == str(history.ranking[step.rank].genotype)
+
+
+def test_the_policy_of_an_experiment(hnas_search: RunningExperiment) -> None:
+    history = read_history(hnas_search.directory)
+    written = policy_history(hnas_search)
+    assert history.policy.steps == tuple(range(1, TRIALS + 1))
+    for level, key in (("normal", "normal"), ("upsampling", "upsampling"), ("position", "network")):
+        assert history.policy.entropies[level] == tuple(line[f"entropy/{key}"] for line in written)
+    assert [list(row) for row in history.policy.positions] == [
+        line["probabilities"]["upsample_position"] for line in written
+    ]
+    assert (history.scale, history.channels, history.layers) == (SETTINGS.scale, SETTINGS.channels, SETTINGS.layers)
+    assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)
+    assert history.settings["measured_patches"] == SETTINGS.measured_patches
+    assert "strategies.HierarchicalTuner" in history.configuration
+
+
+def test_an_experiment_is_repeated_by_its_configuration(finished_search: RunningExperiment) -> None:
+    import yaml
+
+    config = yaml.safe_load(read_history(finished_search.directory).configuration)
+    given = yaml.safe_load((finished_search.working_directory.parent / "config.yml").read_text())
+    for key in ("trialCommand", "maxTrialNumber", "trialConcurrency", "searchSpaceFile", "tuner", "trainingService"):
+        assert config[key] == given[key]
+
+
+def test_a_policy_line_that_is_being_written_is_left_out(hnas_search: RunningExperiment, tmp_path: Path) -> None:
+    copy = tmp_path / hnas_search.id
+    shutil.copytree(hnas_search.directory, copy)
+    file = copy / "checkpoint" / "policy.jsonl"
+    whole = file.read_text()
+    file.write_text(whole[:-20])
+    assert len(read_history(copy).policy.steps) == TRIALS - 1
+    file.write_text(whole.replace('"entropy/normal"', '"entropy"', 1))
+    with pytest.raises(ValueError, match=r"policy\.jsonl: line 1 is damaged \(KeyError\('entropy/normal'\)\); remove"):
+        read_history(copy)
+
+
+def test_a_run_folder(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x2")
+    history = read_history(run.path)
+    epochs, ranking = run.epochs(), run.architectures()
+    assert (history.state, history.done, history.planned, history.seconds) == ("finished", EPOCHS, EPOCHS, 500.0)
+    assert [step.psnr for step in history.steps] == [row["psnr"] for row in epochs]
+    assert [step.validation_psnr_best for step in history.steps] == [row["validation_psnr_best"] for row in epochs]
+    assert history.policy.positions[-1] == tuple(epochs[-1][f"position_{index}"] for index in range(1, 13))
+    assert [entry.genotype for entry in history.ranking] == [row["genotype"] for row in ranking]
+    assert pareto_set(history.ranking) == {place for place, row in enumerate(ranking) if row["pareto"]}
+    assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
+    assert history.data == "photos"
+
+
+def test_a_run_is_running_while_its_folder_is_locked(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x2", epochs=3, finished=False)
+    assert read_history(run.path).state == "stopped"
+    with run.lock():
+        assert read_history(run.path).state == "running"
+    assert read_history(run.path).state == "stopped"
+
+
+def test_epochs_without_a_policy_are_left_out(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "x2", epochs=3, finished=False)
+    rows = run.epochs()
+    rows[0] |= {"entropy_normal": math.nan, "reward": math.nan}
+    run.write_epochs(rows)
+    history = read_history(run.path)
+    assert history.policy.steps == (2, 3)
+    assert [step.reward is None for step in history.steps] == [True, False, False]
+
+
+def _cut(file: Path) -> None:
+    file.write_text(file.read_text()[:-40])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("settings.json", _cut, r"settings\.json: damaged"),
+        ("settings.json", lambda file: file.write_text("[]"), r"settings\.json: damaged"),
+        (
+            "epochs.csv",
+            lambda file: file.write_text(file.read_text().replace("0.1,", "x,", 1)),
+            r"epochs\.csv: damaged",
+        ),
+        ("epochs.csv", lambda file: file.write_text(file.read_text().replace("psnr", "p", 1)), r"epochs\.csv: damaged"),
+        ("epochs.csv", lambda file: file.write_bytes(b"\xff\xfe\x00"), r"epochs\.csv: damaged"),
+        ("architectures.csv", _cut, r"architectures\.csv: damaged"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path: Path, name: str, damage: Callable[[Path], object], message: str) -> None:
+    run = write_run(tmp_path / "x2")
+    damage(run.path / name)
+    with pytest.raises(ValueError, match=message):
+        read_history(run.path)
