@@ -203,7 +203,8 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
         if id in drafts:
             drafts[id].add_metric(kind, sequence, data)
             drafts[id].genotype = handed_out.genotype(parameter_id, time)
-    handed_out.check()
+    if not any(draft.is_search or draft.genotype for draft in drafts.values()):
+        handed_out.check()
     return sorted((draft.finish(path) for draft in drafts.values()), key=_age)
 
 
@@ -257,7 +258,7 @@ class _HandedOut:
         return max(before, key=lambda bearer: bearer[0])[1] if before else None
 
     def check(self) -> None:
-        """Refuse an experiment in which no parameters at all are an architecture."""
+        """Refuse an experiment whose parameters are no architectures."""
         if self._problem and not self._by_id:
             raise ExperimentError(
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
@@ -282,6 +283,8 @@ class _Draft:
     end: int | None = None
     final: Any = None
     intermediate: dict[int, float] = field(default_factory=dict)
+    is_search: bool = False
+    """Whether the trial is a whole search (:mod:`strategies.search.trial`), which reports by epochs."""
 
     def add_event(self, time: int, event: str, number: int | None) -> None:
         """Play one event back, as NNI's own data store does."""
@@ -303,6 +306,7 @@ class _Draft:
         if kind == "FINAL":
             self.final = value if self.final is None else self.final
         elif kind == "PERIODICAL":
+            self.is_search = self.is_search or (isinstance(value, dict) and "epoch" in value)
             psnr = _number(value.get("default") if isinstance(value, dict) else value)
             if psnr is not None:
                 self.intermediate[sequence] = psnr
@@ -314,7 +318,7 @@ class _Draft:
             number=self.number,
             id=self.id,
             status=self.status,
-            genotype=self.genotype,
+            genotype=self.genotype or _found(final.get("genotype")),
             reward=_number(final.get("default")),
             psnr=_number(final.get("psnr")),
             gmacs=_number(final.get("gmacs")),
@@ -334,6 +338,14 @@ def _genotype(parameters: Any) -> Genotype:
     if isinstance(sample.get("sample"), Mapping):
         sample = sample["sample"]
     return TrialParameters.from_nni(sample).genotype
+
+
+def _found(text: Any) -> Genotype | None:
+    """Read the architecture that a trial reports to have found."""
+    try:
+        return Genotype.from_string(text) if isinstance(text, str) else None
+    except GenotypeError:
+        return None
 
 
 def _parse(text: str) -> Any:

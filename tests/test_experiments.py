@@ -197,9 +197,10 @@ def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> N
 
 def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
     """Its parameter id is used again after a resume, and its reports come again."""
-    trial = read_trials(copied)[0]
+    before = read_trials(copied)
+    trial = before[0]
     other = Genotype.random(0)
-    later = round(trial.end.timestamp() * 1000) + 10_000
+    later = round(max(trial.end.timestamp() for trial in before) * 1000) + 10_000
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
         (parameter_id,) = database.execute(
             "SELECT parameterId FROM MetricData WHERE trialJobId = ? LIMIT 1", (trial.id,)
