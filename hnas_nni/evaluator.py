@@ -25,7 +25,7 @@ from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
 from hnas_nni.data.layouts import EMBEDDED
 from hnas_nni.genotype import Genotype
 from hnas_nni.operations import SCALES
-from hnas_nni.retraining.batches import PatchBatches, rank_seed
+from hnas_nni.retraining.batches import PatchBatches, restart
 from hnas_nni.retraining.quiet import silence_lightning
 from hnas_nni.reward import JointReward
 from hnas_nni.training import cosine_learning_rate, patch_psnr, reconstruction_loss
@@ -219,15 +219,15 @@ class SuperResolutionModule(LightningModule):
         names = ("train_data", "validation_data", "scale", "patch_size", "measured_patches", "limit", "seed")
         images = _images(str(device), *(self.settings[name] for name in names))
         self.reward = JointReward(self.settings["weight"], self.settings["cost_scale"])
-        seed = rank_seed(self.settings["seed"], self.trainer.global_rank)
         self._images = images
         self._measured.patches = images.measured
-        self._batches.sampler = _seeded(images.training, seed)
-        self._controller_seed = seed
+        self._batches.sampler = images.training
+        restart(images.training, self.settings["seed"], self.trainer.global_rank)
 
     @cached_property
     def _controller_sampler(self) -> PatchSampler:
-        return _seeded(self._images.controller, self._controller_seed)
+        restart(self._images.controller, self.settings["seed"], self.trainer.global_rank)
+        return self._images.controller
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a cosine over all batches of the training."""
@@ -339,12 +339,6 @@ class _Images:
 
 # The trials of a search that run in one process share the decoded images.
 _images = lru_cache(maxsize=1)(_Images)
-
-
-def _seeded(sampler: PatchSampler, seed: int) -> PatchSampler:
-    state = torch.Generator(sampler.device).manual_seed(seed).get_state()
-    sampler.load_state_dict({"device": sampler.device.type, "generator": state})
-    return sampler
 
 
 def _genotype(model: Any) -> Genotype:

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": "hnas_nni.cli.evaluate",
     "export": "hnas_nni.cli.export",
     "upscale": "hnas_nni.cli.upscale",
+    "compare": "hnas_nni.cli.compare",
 }
 """Modules of the subcommands, in the order of the help."""
 

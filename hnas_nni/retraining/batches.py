@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -44,6 +45,20 @@ class PatchBatches(IterableDataset[tuple[Tensor, Tensor]]):
             yield self.sampler.sample(self.batch)
 
 
-def rank_seed(seed: int, rank: int) -> int:
-    """Return the seed of one process of a distributed training: that of the only one is `seed` itself."""
-    return seed + 1_000_003 * rank
+def restart(sampler: PatchSampler, seed: int, rank: int = 0, epoch: int = 0) -> None:
+    """Let a sampler begin its draws anew.
+
+    Parameters
+    ----------
+    sampler
+        The sampler.
+    seed
+        Of the training; rank 0 in epoch 0 draws as ``PatchSampler(..., seed=seed)``.
+    rank
+        Number of the process in a distributed training, each of which draws other patches.
+    epoch
+        Number of the epoch, for a training that can be resumed before any of them.
+    """
+    seed += 1_000_003 * rank + 7_368_787 * epoch
+    state = torch.Generator(sampler.device).manual_seed(seed).get_state()
+    sampler.load_state_dict({"device": sampler.device.type, "generator": state})

@@ -1,0 +1,144 @@
+"""``hnas train``: what it says, and what it refuses before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hnas_nni import Genotype, load
+from hnas_nni.cli import main
+
+TINY = ["--channels=1", "--layers=2", "--epochs=1", "--steps-per-epoch=1", "--batch=1", "--patch=24"]
+
+
+@pytest.fixture
+def genotype(tmp_path: Path) -> str:
+    Genotype.random(1, layers=2).to_json(tmp_path / "genotype.json")
+    return str(tmp_path / "genotype.json")
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(2):
+        picture = np.random.default_rng(number).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    return folder
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command, which must fail in one line; return the line."""
+    assert main(["train", *arguments]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    (line,) = errors.splitlines()
+    return line
+
+
+def test_ends_with_figures_file_and_next_commands(
+    genotype: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held_out = tmp_path / "held out"
+    held_out.mkdir()
+    (images / "1.png").rename(held_out / "1.png")
+    assert main(["train", genotype, "--data", "images", "--validation", "held out", "--out", "runs/one", *TINY]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    first, figures, written, evaluate, upscale = output.splitlines()
+    assert first.startswith("1 epochs in 0:00:0")
+    assert "PSNR " in figures
+    assert " dB, SSIM 0." in figures
+    assert str(held_out) in figures
+    assert written == "written to runs/one/best.safetensors; next:"
+    assert evaluate == f"  hnas evaluate runs/one/best.safetensors --data '{held_out}'"
+    assert upscale == "  hnas upscale runs/one/best.safetensors IMAGE... --out DIR"
+    network = load("runs/one/best.safetensors")
+    assert (network.channels, network.layers, network.scale) == (1, 2, 2)
+
+
+def test_without_validation_images_the_last_network_is_the_result(
+    genotype: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", genotype, "--data", str(images), "--out", str(tmp_path / "run"), *TINY]) == 0
+    assert "not measured; give --validation DIR, or use hnas evaluate" in capsys.readouterr().out
+    assert (tmp_path / "run" / "last.safetensors").is_file()
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data", "/no/such"], "--data: /no/such: no such folder"),
+        (["--validation", "/no/such"], "--validation: /no/such: no such folder"),
+        (["--init", "/no/such"], "--init: /no/such: no such file"),
+        (["--patch", "25"], "--patch: 25 is not valid; give a multiple of the scale 2"),
+        (["--steps-per-epoch", "0"], "--steps-per-epoch: 0 is not valid; give at least 1"),
+        (["--learning-rate", "0"], "--learning-rate: 0.0 is not valid"),
+        (["--ema", "1"], "--ema: 1.0 is not valid"),
+        (["--scale", "5", "--patch", "25"], "scale: 5 is not supported; valid are 2, 3, 4"),
+        (["--precision", "8"], "argument --precision: invalid choice: '8'"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["--devices", "none"], "--devices none: can't be used here"),
+        (["--accelerator", "abacus"], "--accelerator abacus --devices 1: can't be used here"),
+        (["--patch", "64"], "none of the 2 images can be used"),
+    ],
+)
+def test_refuses_in_one_line_and_writes_nothing(
+    options: list[str],
+    message: str,
+    genotype: str,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    arguments = [genotype, "--data", str(images), "--out", str(tmp_path / "run"), *TINY, *options]
+    assert message in refused(arguments, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_bad_images(genotype: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ["--out", str(tmp_path / "run"), *TINY]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no images in this folder" in refused([genotype, "--data", str(images), str(empty), *out], capsys)
+    (empty / "a.png").write_bytes((images / "0.png").read_bytes()[:200])
+    assert "none of the 1 images can be used" in refused([genotype, "--data", str(empty), *out], capsys)
+    (empty / "a.png").write_bytes((images / "0.png").read_bytes())
+    arguments = [genotype, "--data", str(images), "--validation", str(empty), *out]
+    assert "0: the training image is the validation image a; remove one of the two" in refused(arguments, capsys)
+    pairs = tmp_path / "image_SRF_2"
+    pairs.mkdir()
+    for kind in ("HR", "LR"):
+        (pairs / f"a_SRF_2_{kind}.png").write_bytes((images / "0.png").read_bytes())
+    assert "which asks for 24x20 at x2" in refused([genotype, "--data", str(pairs), *out], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_an_architecture_of_another_depth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "position" in refused(["HNAS-A", "--out", str(tmp_path / "run"), *TINY], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_goes_on_with_the_same_settings_only(
+    genotype: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [genotype, "--data", str(images), "--out", str(tmp_path / "run"), *TINY]
+    assert main(["train", *arguments]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").glob("*.*")}
+    capsys.readouterr()
+    line = refused([*arguments, "--batch", "2"], capsys)
+    assert line.endswith("run: was made with --batch 1; give the same, another --out, or --force to start over")
+    Genotype.random(2, layers=2).to_json(genotype)
+    assert "was made with another architecture" in refused(arguments, capsys)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    line = refused([genotype, "--out", str(tmp_path / "other"), *TINY, "--force"], capsys)
+    assert "other: exists and is not a folder of hnas train" in line
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
+    assert {path: path.read_bytes() for path in (tmp_path / "run").glob("*.*")} == before
