@@ -12,12 +12,14 @@ from hnas_nni.report.palette import OPERATION_COLOURS, OPERATION_NAMES
 from hnas_nni.report.text import describe, network_line
 
 if TYPE_CHECKING:
+    from hnas_nni.report.comparison import draw_comparison
     from hnas_nni.report.drawing import draw_genotype
 
 __all__ = [
     "OPERATION_COLOURS",
     "OPERATION_NAMES",
     "describe",
+    "draw_comparison",
     "draw_genotype",
     "network_line",
     "picture_format",
@@ -25,6 +27,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "draw_comparison":
+        from hnas_nni.report.comparison import draw_comparison
+
+        return draw_comparison
     if name == "draw_genotype":
         from hnas_nni.report.drawing import draw_genotype
 

@@ -1,0 +1,108 @@
+"""The visual comparison: what is drawn where, and which detail is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
+from hnas_nni.report import draw_comparison
+from hnas_nni.report.comparison import Crop, largest_difference, stack
+
+_PHOTO = load_pairs("photos", 3, limit=1)[0]
+_PAIR = ImagePair("photo", _PHOTO.lr[20:70, 20:90], _PHOTO.hr[60:210, 60:270])
+_CROP = Crop(30, 45, 60, 48)
+
+
+def _count(picture: np.ndarray, part: np.ndarray) -> int:
+    """How many times a part lies in a picture, exactly."""
+    height, width = part.shape[:2]
+    corners = picture[: picture.shape[0] - height + 1, : picture.shape[1] - width + 1]
+    ends = picture[height - 1 :, width - 1 :]
+    places = np.argwhere((corners == part[0, 0]).all(axis=2) & (ends == part[-1, -1]).all(axis=2))
+    return sum(np.array_equal(picture[y : y + height, x : x + width], part) for y, x in places)
+
+
+def _enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    return image.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def test_every_pixel_of_a_detail_is_a_square(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noisy = rng.integers(0, 256, _PAIR.hr.shape, dtype=np.uint8)
+    drawn = draw_comparison(_PAIR, {"noisy": noisy}, tmp_path / "it.png", crop=_CROP)
+    picture = np.asarray(drawn)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "it.png")), picture)
+    hr = _PAIR.hr[45:93, 30:90]
+    assert _count(picture, _enlarged(hr, 3)) == 1
+    assert _count(picture, _enlarged(noisy[45:93, 30:90], 3)) == 1
+    assert _count(picture, _enlarged(bicubic_upsample(_PAIR.lr, 3)[45:93, 30:90], 3)) == 1
+    # The detail lies on whole LR pixels here, each nine squares wide.
+    assert _count(picture, _enlarged(_PAIR.lr[15:31, 10:30], 9)) == 1
+
+
+def test_texts_say_who_is_best() -> None:
+    def ink(picture: Image.Image, colour: str) -> int:
+        levels = np.asarray(picture).astype(int)
+        target = [int(colour[index : index + 2], 16) for index in (1, 3, 5)]
+        return int((np.abs(levels - target).sum(axis=2) < 6).sum())
+
+    grey = ImagePair("grey", np.full((50, 70, 3), 90, np.uint8), np.full((150, 210, 3), 90, np.uint8))
+    ordinary = draw_comparison(grey, {"m": grey.hr - 9}, crop=_CROP)
+    worse = draw_comparison(grey, {"m": grey.hr - 9, "n": grey.hr - 30}, crop=_CROP)
+    # One score is marked, however many models there are: that of bicubic, which is exact here.
+    assert ink(ordinary, "#d55e00") == pytest.approx(ink(worse, "#d55e00"), rel=0.05)
+    assert ink(worse, "#22262b") > ink(ordinary, "#22262b")
+
+
+@pytest.mark.parametrize(("size", "count"), [(7, 2), (30, 4), (500, 3)])
+def test_the_detail_in_which_they_differ_the_most(size: int, count: int) -> None:
+    rng = np.random.default_rng(size)
+    images = [rng.integers(0, 256, (31, 43, 3), dtype=np.uint8) for _ in range(count)]
+    found = largest_difference(images, size)
+    assert (found.width, found.height) == (min(size, 43), min(size, 31))
+    variance = np.var([image.mean(axis=2) for image in images], axis=0)
+    totals = {
+        (x, y): variance[y : y + found.height, x : x + found.width].sum()
+        for y in range(31 - found.height + 1)
+        for x in range(43 - found.width + 1)
+    }
+    assert (found.x, found.y) == max(totals, key=totals.__getitem__)
+
+
+def test_a_difference_is_found_in_place() -> None:
+    changed = bicubic_upsample(_PAIR.lr, 3).copy()
+    changed[100:110, 150:160] ^= 255
+    found = largest_difference([bicubic_upsample(_PAIR.lr, 3), changed], 20)
+    assert 140 <= found.x <= 150 and 90 <= found.y <= 100
+
+
+def test_stacked_pictures_lie_below_each_other() -> None:
+    result = np.asarray(stack([Image.new("RGB", (4, 2), "red"), Image.new("RGB", (6, 3), "blue")]))
+    assert result.shape == (5, 6, 3)
+    assert (result[:2, :4] == (255, 0, 0)).all()
+    assert (result[2:] == (0, 0, 255)).all()
+    assert (result[:2, 4:] == 255).all()
+
+
+@pytest.mark.parametrize("crop", [Crop(200, 0, 11, 5), Crop(0, 140, 5, 11), Crop(-1, 0, 5, 5), Crop(0, 0, 0, 5)])
+def test_a_detail_outside_is_refused(crop: Crop) -> None:
+    with pytest.raises(ValueError, match=r"photo: crop .* does not lie within 210x150 pixels"):
+        draw_comparison(_PAIR, {}, crop=crop)
+
+
+def test_results_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"m: its result has shape \(149, 210, 3\), but HR of photo has"):
+        draw_comparison(_PAIR, {"m": _PAIR.hr[:-1]})
+    with pytest.raises(ValueError, match="crop size: 0 is not valid"):
+        draw_comparison(_PAIR, {}, crop_size=0)
+
+
+def test_long_names_stay_within_their_panel() -> None:
+    short = draw_comparison(_PAIR, {"m": _PAIR.hr}, crop=_CROP)
+    long = draw_comparison(_PAIR, {"m" * 300: _PAIR.hr}, crop=_CROP)
+    assert long.size == short.size
+    assert (np.asarray(long)[:, -10:] == 255).all()
