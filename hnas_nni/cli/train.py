@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import GENOTYPE_HELP, add_network_size, read_genotype
 from hnas_nni.cli.terminal import strong
-from hnas_nni.data.layouts import EMBEDDED
-from hnas_nni.retraining.settings import PRECISIONS, TrainingSettings
+from hnas_nni.retraining.settings import EMBEDDED, PRECISIONS, TrainingSettings
 
 if TYPE_CHECKING:
     from hnas_nni.retraining.run import Training

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.data.layouts import EMBEDDED
 from hnas_nni.genotype import DEFAULT_LAYERS
+
+EMBEDDED = "photos"
+"""Name of the embedded photographs; :mod:`hnas_nni.data` has it too, but takes longer to import."""
 
 PRECISIONS = ("32", "16-mixed", "bf16-mixed")
 """Lightning's names of the number formats that a training may use."""
