@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from hnas_nni.data.archives import ArchiveError, unpack
 from hnas_nni.data.catalogue import Archive, DataSet
 from hnas_nni.data.download import download
+from hnas_nni.data.images import IMAGE_SUFFIXES
 from hnas_nni.data.layouts import DataError
 from hnas_nni.data.manifest import Manifest, Recorded, sha256_of
 
@@ -75,7 +76,8 @@ def fetch(
     Raises
     ------
     DataError
-        If the set can't be downloaded freely, or mirrors or checksums are not one for each archive.
+        If the set can't be downloaded freely, mirrors or checksums are not one for each archive, or a folder of its
+        name is there that lacks images.
     hnas_nni.data.download.DownloadError
         If it can't be downloaded; what has come is kept for the next call.
     ChecksumError, ArchiveError
@@ -87,6 +89,7 @@ def fetch(
     for index, archive in enumerate(data_set.archives):
         target = folder / archive.folder
         if target.exists() and not force:
+            _check_present(target, archive)
             fetched.append(Fetched(target, 0, None))
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +121,16 @@ def fetch(
             path.unlink()
         fetched.append(Fetched(target, images, digest))
     return fetched
+
+
+def _check_present(folder: Path, archive: Archive) -> None:
+    """Check that what is there is not a part of the set."""
+    for subfolder, expected in archive.images.items():
+        inside = folder / subfolder
+        files = inside.iterdir() if inside.is_dir() else iter(())
+        found = sum(file.suffix.lower() in IMAGE_SUFFIXES for file in files)
+        if found < expected:
+            raise DataError(f"{inside}: has {found} of the set's {expected} images; --force fetches it anew")
 
 
 def check_request(data_set: DataSet, urls: Sequence[str] = (), sha256: Sequence[str] = ()) -> None:

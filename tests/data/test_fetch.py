@@ -63,6 +63,16 @@ def test_what_is_there_is_not_fetched_again(server: FileServer, small_set: DataS
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Small", "checksums.json"]
 
 
+def test_a_folder_that_lacks_images_is_not_taken_for_the_set(small_set: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "Small").mkdir()
+    with pytest.raises(DataError, match="Small: has 0 of the set's 3 images; --force fetches it anew"):
+        fetch(small_set, tmp_path)
+    assert fetch(small_set, tmp_path, force=True)[0].images == 3
+    (tmp_path / "Small" / "1.png").unlink()
+    with pytest.raises(DataError, match="has 2 of the set's 3 images"):
+        fetch(small_set, tmp_path)
+
+
 @pytest.mark.parametrize("whose", ["published", "given"])
 def test_a_wrong_checksum_is_refused(small_set: DataSet, tmp_path: Path, whose: str) -> None:
     wrong = "0" * 64
