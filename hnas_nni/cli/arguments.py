@@ -5,35 +5,41 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hnas_nni.cli.architecture import GENOTYPE_HELP, NamedArchitecture, read_architecture
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.published import published
 
-GENOTYPE_HELP = "a genotype's JSON file, or one of the paper's: HNAS-A, HNAS-B, HNAS-C"
+__all__ = ["GENOTYPE_HELP", "add_force", "add_network_size", "check_output", "network_sizes", "read_genotype"]
+
+_SIZES = {"layers": DEFAULT_LAYERS, "scale": 2, "channels": 64}
 
 
 def read_genotype(name: str) -> Genotype:
-    """Return a published genotype by its name, or one from a file.
+    """Return a genotype by what :func:`hnas_nni.cli.architecture.read_architecture` takes, which raises."""
+    return read_architecture(name).genotype
 
-    Raises
-    ------
-    FileNotFoundError
-        If it is neither.
-    GenotypeError
-        If the file holds no valid genotype.
+
+def add_network_size(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
+    """Add ``--layers``, ``--scale`` and ``--channels``, with the sizes of the paper's final networks.
+
+    With `of_model` those that are not given are None; :func:`network_sizes` then decides.
     """
-    genotype = published(name)
-    if genotype is not None:
-        return genotype
-    if not Path(name).exists():
-        raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
-    return Genotype.from_json(Path(name))
+    for name, what in (
+        ("layers", "blocks of the network, L"),
+        ("scale", "upscaling factor: 2, 3 or 4"),
+        ("channels", "channels of an operation, C"),
+    ):
+        usual = f"the model's, or {_SIZES[name]}" if of_model else str(_SIZES[name])
+        default = None if of_model else _SIZES[name]
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} ({usual})")
 
 
-def add_network_size(parser: argparse.ArgumentParser) -> None:
-    """Add ``--layers``, ``--scale`` and ``--channels``, with the sizes of the paper's final networks."""
-    parser.add_argument("--layers", type=int, default=DEFAULT_LAYERS, help="blocks of the network, L (%(default)s)")
-    parser.add_argument("--scale", type=int, default=2, help="upscaling factor: 2, 3 or 4 (%(default)s)")
-    parser.add_argument("--channels", type=int, default=64, help="channels of an operation, C (%(default)s)")
+def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
+    """Return scale, channels and layers: those given, or else the model's, or else the paper's."""
+    sizes = {}
+    for name in ("scale", "channels", "layers"):
+        given, found = getattr(options, name), getattr(architecture, name)
+        sizes[name] = next(value for value in (given, found, _SIZES[name]) if value is not None)
+    return sizes
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

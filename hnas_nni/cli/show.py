@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from hnas_nni.cli.arguments import GENOTYPE_HELP, add_force, add_network_size, check_output, read_genotype
+from hnas_nni.cli.architecture import read_architecture
+from hnas_nni.cli.arguments import GENOTYPE_HELP, add_force, add_network_size, check_output, network_sizes
 from hnas_nni.cli.terminal import strong
 from hnas_nni.report import describe, picture_format
 
@@ -15,6 +16,8 @@ _EXAMPLES = """\
 examples:
   hnas show HNAS-A                       cells as text, multiply-adds and parameters
   hnas show genotype.json --out it.svg   the same, and a picture (.svg, .png or .pdf)
+  hnas show winner.safetensors --out it.pdf      a trained model, at its own size
+  hnas show AbC12xyz:17 --out it.png     trial 17 of an experiment; also AbC12xyz:best, and :best of the latest
   hnas show HNAS-B --scale 3 --channels 32 --json
 """
 
@@ -25,25 +28,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("genotype", metavar="GENOTYPE", help=GENOTYPE_HELP)
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw it to FILE: .svg, .png or .pdf")
     add_force(parser)
-    add_network_size(parser)
+    add_network_size(parser, of_model=True)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> None:
     """Print an architecture, and draw it if that is asked for."""
-    genotype = read_genotype(options.genotype)
-    genotype.check_layers(options.layers)
+    architecture = read_architecture(options.genotype)
+    genotype, sizes = architecture.genotype, network_sizes(options, architecture)
+    genotype.check_layers(sizes["layers"])
     if options.out is not None:
         check_output(options.out, options.force)
         picture_format(options.out)
     from hnas_nni.cost import DEFAULT_LR_SIZE, cost_table
 
-    sizes = {"scale": options.scale, "channels": options.channels, "layers": options.layers}
     cost = cost_table(**sizes)(genotype)
     if options.out is not None:
         from hnas_nni.report import draw_genotype
 
-        draw_genotype(genotype, options.out, layers=options.layers)
+        draw_genotype(genotype, options.out, layers=sizes["layers"])
     height, width = DEFAULT_LR_SIZE
     if options.json:
         figures = {
@@ -55,9 +58,10 @@ def run(options: argparse.Namespace) -> None:
         }
         print(json.dumps({"genotype": genotype.to_dict(), **sizes, **figures}, indent=2))
         return
-    print(describe(genotype, options.layers, strong=strong))
+    print(describe(genotype, sizes["layers"], strong=strong))
     print()
-    print(strong(f"cost (x{options.scale}, C = {options.channels}, L = {options.layers}, input 3x{height}x{width})"))
+    of = "x{scale}, C = {channels}, L = {layers}".format(**sizes)
+    print(strong(f"cost ({of}, input 3x{height}x{width})"))
     print(
         f"  multiply-adds  {cost.gmacs:.1f} G "
         f"(convolutions {cost.conv_macs / 1e9:.1f} G, transposed convolutions {cost.deconv_macs / 1e9:.1f} G)"

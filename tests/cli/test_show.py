@@ -66,7 +66,7 @@ def test_replaces_a_picture_only_by_force(tmp_path: Path, capsys: pytest.Capture
     [
         (
             ["nowhere.json"],
-            "nowhere.json: no such file; give a genotype's JSON file, or one of the paper's: HNAS-A",
+            "nowhere.json: no such file; give a genotype's JSON file, a model file (.safetensors), a trial",
         ),
         (["broken.json"], "broken.json: not valid JSON"),
         (["unknown.json"], "unknown.json: normal.3[1].operation: 'conv' is unknown; valid are identity"),

@@ -79,7 +79,8 @@ def _is_locked(path: Path) -> bool:
 
 def _step(row: Mapping[str, float]) -> Step:
     number = int(row["epoch"])
-    return Step(number, f"epoch {number}", *(_finite(row[column]) for column in _STEP_COLUMNS))
+    figures: dict[str, Any] = {column: _finite(row[column]) for column in _STEP_COLUMNS}
+    return Step(number, f"epoch {number}", **figures)
 
 
 def _finite(value: float) -> float | None:
