@@ -16,7 +16,7 @@ from PIL import Image
 from hnas_nni.data import ImageError
 from hnas_nni.files import replacing
 from hnas_nni.inference.pictures import Picture, from_pillow, split_channels, to_pillow, upright
-from hnas_nni.inference.png16 import write_png16
+from hnas_nni.inference.png import write_png
 
 
 class FileFormat(NamedTuple):
@@ -39,6 +39,9 @@ FORMATS = {
     "PPM": FileFormat(".ppm", deep=False, alpha=False, largest_side=2**31 - 1),
 }
 """Formats that can be written, by Pillow's names."""
+
+_LARGE = 10**8
+"""Numbers in a picture from which Pillow's copy of it is too much memory."""
 
 DEFAULT_MEGAPIXELS = 250
 DEFAULT_QUALITY = 95
@@ -143,22 +146,22 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], format: str, q
         If the folder does not exist.
     """
     with replacing(path) as temporary:
-        if picture.pixels.dtype == np.uint16 and FORMATS[format].deep:
-            if format == "PNG":
-                write_png16(temporary, picture.channels, icc_profile=picture.icc_profile, exif=picture.exif)
-            else:
-                _write_deep_tiff(temporary, picture)
+        if not FORMATS[format].deep:
+            picture = picture.in_8_bits()
+        if format == "TIFF":
+            _write_tiff(temporary, picture)
+            return
+        if format == "PNG" and (picture.pixels.dtype == np.uint16 or picture.pixels.size > _LARGE):
+            write_png(temporary, picture.channels, icc_profile=picture.icc_profile, exif=picture.exif)
             return
         options: dict[str, object] = {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
-        if picture.exif and format != "TIFF":
+        if picture.exif:
             options["exif"] = picture.exif
         if FORMATS[format].lossy:
             options["quality"] = quality
         if format == "JPEG":
             options["subsampling"] = 0
-        if format == "TIFF":
-            options["compression"] = "tiff_deflate"
-        to_pillow(picture.in_8_bits()).save(temporary, format, **options)
+        to_pillow(picture).save(temporary, format, **options)
 
 
 @contextmanager
@@ -227,7 +230,7 @@ def _read_deep_tiff(path: Path, max_megapixels: float) -> Picture | None:
         return Picture(pixels, alpha, tags.get(_ICC_PROFILE), None, "TIFF", len(file.pages))
 
 
-def _write_deep_tiff(path: Path, picture: Picture) -> None:
+def _write_tiff(path: Path, picture: Picture) -> None:
     from tifffile import imwrite
 
     channels = picture.channels

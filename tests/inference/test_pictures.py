@@ -17,7 +17,7 @@ from hnas_nni.data import ImageError, bicubic_upsample, load_pairs
 from hnas_nni.inference import Bicubic
 from hnas_nni.inference.picture_files import read_picture, write_picture
 from hnas_nni.inference.pictures import Picture, from_pillow, to_pillow
-from hnas_nni.inference.png16 import write_png16
+from hnas_nni.inference.png import write_png
 from hnas_nni.network import HNASNetwork
 
 _PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
@@ -37,21 +37,29 @@ def _exif(orientation: int) -> Image.Exif:
     return exif
 
 
+def _smooth(channels: int, dtype: type) -> np.ndarray:
+    """A photograph, so that each of PNG's filters is of use somewhere, with noise in the lower bits."""
+    levels = np.dstack([_PHOTO, _PHOTO[::-1]])[..., :channels].astype(np.uint16) * 257
+    levels[5:9] = 65535
+    return levels ^ _deep(channels) % 16 if dtype == np.uint16 else (levels >> 8).astype(np.uint8)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("chunk", [1, 2000, 2**23])
-def test_png_of_16_bits_as_pillow_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, chunk: int
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png_as_pillow_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channels: int, chunk: int, dtype: type
 ) -> None:
-    monkeypatch.setattr("hnas_nni.inference.png16._CHUNK_BYTES", chunk)
-    pixels, path = _deep(channels), tmp_path / "it.png"
-    write_png16(path, pixels, icc_profile=_PROFILE, exif=_exif(1).tobytes())
+    monkeypatch.setattr("hnas_nni.inference.png._CHUNK_BYTES", chunk)
+    pixels, path = _smooth(channels, dtype), tmp_path / "it.png"
+    write_png(path, pixels, icc_profile=_PROFILE, exif=_exif(1).tobytes())
     with Image.open(path) as image:
-        # Pillow checks the checksums, and gives the upper 8 bits of colours.
+        # Pillow checks the checksums, and gives the upper 8 bits of 16-bit colours.
         if channels == 1:
             shown, expected = np.asarray(image), pixels[..., 0]
         else:
             used = [0, 3] if channels == 2 else list(range(channels))
-            shown, expected = np.asarray(image.convert("RGBA"))[..., used], pixels >> 8
+            shown, expected = np.asarray(image.convert("RGBA"))[..., used], pixels >> (8 * (pixels.itemsize - 1))
         np.testing.assert_array_equal(shown, expected)
         assert image.info["icc_profile"] == _PROFILE
         assert image.getexif()[271] == "maker"
@@ -59,17 +67,29 @@ def test_png_of_16_bits_as_pillow_reads_it(
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_16_bits_are_read_as_written(tmp_path: Path, format: str, channels: int) -> None:
-    pixels = _deep(channels)
-    picture = Picture(
-        pixels[..., : 1 if channels < 3 else 3], pixels[..., -1:] if channels in (2, 4) else None, _PROFILE
-    )
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("large", [False, True])
+def test_pictures_are_read_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, channels: int, dtype: type, large: bool
+) -> None:
+    if large:
+        monkeypatch.setattr("hnas_nni.inference.picture_files._LARGE", 0)
+    pixels = _smooth(channels, dtype)
+    alpha = pixels[..., -1:] if channels in (2, 4) else None
+    picture = Picture(pixels[..., : 1 if channels < 3 else 3], alpha, _PROFILE)
     write_picture(picture, tmp_path / "it", format)
     found = read_picture(tmp_path / "it")
     np.testing.assert_array_equal(found.channels, pixels)
-    assert (found.pixels.dtype, found.format, found.icc_profile) == (np.uint16, format, _PROFILE)
+    assert (found.pixels.dtype, found.format, found.icc_profile) == (dtype, format, _PROFILE)
     if format == "TIFF":
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "it").reshape(pixels.shape), pixels)
+
+
+def test_large_png_files_are_about_as_small_as_pillows(tmp_path: Path) -> None:
+    photo = load_pairs("photos", 2, limit=1)[0].hr
+    write_png(tmp_path / "ours.png", photo)
+    Image.fromarray(photo).save(tmp_path / "pillow.png")
+    assert (tmp_path / "ours.png").stat().st_size < 1.15 * (tmp_path / "pillow.png").stat().st_size
 
 
 def test_other_tiff_files_of_16_bits(tmp_path: Path) -> None:
@@ -120,7 +140,7 @@ def test_a_transparent_colour_becomes_alpha(tmp_path: Path, mode: str) -> None:
 def test_orientations_as_pillow_applies_them(tmp_path: Path, orientation: int, deep: bool) -> None:
     path = tmp_path / "it.png"
     if deep:
-        write_png16(path, _PHOTO.astype(np.uint16) * 257, exif=_exif(orientation).tobytes())
+        write_png(path, _PHOTO.astype(np.uint16) * 257, exif=_exif(orientation).tobytes())
     else:
         Image.fromarray(_PHOTO).save(path, exif=_exif(orientation))
     with Image.open(path) as image:
