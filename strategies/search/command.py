@@ -110,6 +110,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(machine, "device", "auto, cpu or cuda", choices=DEVICES)
     add(machine, "precision", "32, or bf16 for automatic mixed precision", choices=PRECISIONS)
     add(machine, "threads", "CPU threads, 0 for torch's default")
+    machine.add_argument(
+        "--checkpoint-seconds", type=float, default=60.0, help="save the state so often within an epoch (%(default)s)"
+    )
     machine.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
@@ -133,7 +136,13 @@ def run(options: argparse.Namespace) -> None:
     from strategies.search.engine import WeightSharingSearch
 
     shown = not options.quiet and sys.stderr.isatty()
-    search = WeightSharingSearch(settings, options.out, command=shlex.join(["hnas", *sys.argv[1:]]), progress=shown)
+    search = WeightSharingSearch(
+        settings,
+        options.out,
+        command=shlex.join(["hnas", *sys.argv[1:]]),
+        progress=shown,
+        checkpoint_seconds=options.checkpoint_seconds,
+    )
     already = search.folder.exists and search.folder.finished
     ranking = search.run()
     if options.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,8 @@ from strategies.search.settings import SearchSettings, option
 from strategies.search.supernet_training import SupernetTraining, make_supernet
 from strategies.supernet_policy import Architecture, SupernetPolicy
 
-_CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SECONDS = 60.0
+"""How often a search saves its state within an epoch; it does so after each epoch too."""
 _CONTROLLER_SEED = 1_000_003
 """Between the seeds of the two splits' patches."""
 
@@ -51,6 +53,8 @@ class WeightSharingSearch:
         Called with the row of each epoch (:data:`hnas_nni.run_folder.EPOCH_COLUMNS`) that ends in this session.
     progress
         Show a progress bar on standard error.
+    checkpoint_seconds
+        At most so much work is done again after a kill.
 
     Raises
     ------
@@ -68,8 +72,10 @@ class WeightSharingSearch:
         command: str = "",
         on_epoch: Callable[[dict[str, float]], None] | None = None,
         progress: bool = False,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self.settings = settings
+        self._checkpoint_seconds = checkpoint_seconds
         self.folder = RunFolder(folder)
         self._command = command
         self._on_epoch = on_epoch
@@ -158,7 +164,7 @@ class WeightSharingSearch:
                 while self._step < steps:
                     self._do_step()
                     bar.update()
-                    if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+                    if time.monotonic() - self._saved > self._checkpoint_seconds:
                         self._checkpoint()
                 row = self._end_epoch()
                 log.add(row)
@@ -269,15 +275,23 @@ class WeightSharingSearch:
             return
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
+        except (RuntimeError, EOFError, IndexError, ValueError, pickle.UnpicklingError) as error:
+            raise self._damaged(path, error) from None
+        try:
             self.policy.load_state_dict(_on_cpu(state["policy"]))
             self.training.load_state_dict(state["training"])
             for sampler, saved in zip(self._samplers, state["samplers"], strict=True):
                 sampler.load_state_dict(saved)
-        except (RuntimeError, KeyError, EOFError) as error:
-            raise RunFolderError(f"{path}: damaged ({str(error).splitlines()[0]}); start in another folder") from None
+        except (RuntimeError, KeyError) as error:
+            raise self._damaged(path, error) from None
         self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
         self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
         self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
+
+    @staticmethod
+    def _damaged(path: Path, error: Exception) -> RunFolderError:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return RunFolderError(f"{path}: damaged ({reason}); start in another folder")
 
 
 def _on_cpu(state: Any) -> Any:
