@@ -110,7 +110,7 @@ def entropy_figure(policy: PolicyHistory, unit: str) -> Figure | None:
             col=1,
         )
         figure.update_yaxes(rangemode="tozero", row=row, col=1)
-    return finished(figure, 130 + 130 * len(policy.entropies))
+    return finished(figure, 110 + 130 * len(policy.entropies), legend=False)
 
 
 def position_figure(policy: PolicyHistory, unit: str) -> Figure | None:
@@ -134,7 +134,7 @@ def position_figure(policy: PolicyHistory, unit: str) -> Figure | None:
     )
     figure.update_xaxes(title_text=_learnt(unit))
     figure.update_yaxes(title_text="position", dtick=1 if len(by_position) <= 20 else None)
-    return finished(figure, 520)
+    return finished(figure, 500, legend=False)
 
 
 def trade_off_figure(history: SearchHistory, references: dict[str, float] | None = None) -> Figure | None:
@@ -236,14 +236,15 @@ def _panels(titles: list[str], x_title: str) -> Figure:
     return figure
 
 
-def finished(figure: Figure, height: int) -> Figure:
+def finished(figure: Figure, height: int, *, legend: bool = True) -> Figure:
     """Give a figure its height in pixels, its margins and its legend, and return it."""
     figure.update_layout(
         template=None,
         height=height,
-        margin={"l": 62, "r": 16, "t": 60, "b": 60},
+        margin={"l": 62, "r": 16, "t": 60 if legend else 34, "b": 60},
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "xanchor": "left"},
         hovermode="closest",
+        showlegend=legend,
     )
     figure.update_yaxes(automargin=True, title_standoff=6)
     return figure

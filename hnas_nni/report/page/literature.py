@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
+from hnas_nni.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SOURCE
 from hnas_nni.report.page.history import SearchHistory
 
 if TYPE_CHECKING:
@@ -17,20 +18,7 @@ if TYPE_CHECKING:
 
 PAPER_NETWORKS = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C}
 _FINAL_CHANNELS = 64
-_SCALE = 2
-_SET5 = (
-    ("SRCNN", 52.7, 36.66),
-    ("VDSR", 612.6, 37.53),
-    ("DRCN", 17974.3, 37.63),
-    ("DRRN", 6796.9, 37.74),
-    ("SelNet", 225.7, 37.89),
-    ("CARN", 222.8, 37.76),
-    ("CARN-M", 91.2, 37.53),
-    ("MoreMNAS-A", 238.6, 37.63),
-    ("FALSR-A", 234.7, 37.82),
-    ("FALSR-B", 74.7, 37.61),
-)
-
+_SET = "Set5"
 _LABELS = {"CARN": "middle left", "FALSR-A": "middle left", "MoreMNAS-A": "bottom center", "CARN-M": "bottom center"}
 
 
@@ -70,8 +58,10 @@ class Literature:
                 f"The paper's cells upsample at block 10 or 12 and do not fit networks of {history.layers} blocks, so "
                 "they are not marked in the figure above."
             )
-        if history.scale not in (None, _SCALE):
-            notes.append(f"The published figures at hand are for x{_SCALE}; this search is for x{history.scale}.")
+        if history.scale not in (None, PUBLISHED_SCALE):
+            notes.append(
+                f"The published figures at hand are for x{PUBLISHED_SCALE}; this search is for x{history.scale}."
+            )
             return notes
         notes.append(
             "Below is what was published for final networks, trained to the end: PSNR on Y of Set5 x2 against "
@@ -79,6 +69,7 @@ class Literature:
             "on other images, after a short training of narrower networks, so it has no place on that axis; dotted "
             "lines are costs alone."
         )
+        notes.append(f"Source: {SOURCE}.")
         return notes
 
     def figure(self) -> Figure | None:
@@ -87,15 +78,16 @@ class Literature:
 
         from hnas_nni.report.page.figures import finished, logarithmic, mark_costs
 
-        if self._history.scale not in (None, _SCALE):
+        if self._history.scale not in (None, PUBLISHED_SCALE):
             return None
+        shown = [result for result in PUBLISHED_RESULTS if result.gmacs is not None and _SET in result.scores]
         figure = Figure(
             Scatter(
-                x=[gmacs for _, gmacs, _ in _SET5],
-                y=[psnr for _, _, psnr in _SET5],
-                text=[name for name, _, _ in _SET5],
+                x=[result.gmacs for result in shown],
+                y=[result.scores[_SET][0] for result in shown],
+                text=[result.method for result in shown],
                 mode="markers+text",
-                textposition=[_LABELS.get(name, "top center") for name, _, _ in _SET5],
+                textposition=[_LABELS.get(result.method, "top center") for result in shown],
                 hovertemplate="%{text}<br>%{y:.2f} dB, %{x:.1f} G<extra></extra>",
                 showlegend=False,
                 meta={"role": "published"},
@@ -104,8 +96,7 @@ class Literature:
         figure.update_xaxes(title_text="multiply-adds (G, 230,400 input pixels)", **logarithmic(True))
         figure.update_yaxes(title_text="published PSNR on Set5 x2 (dB)")
         mark_costs(figure, self._costs_of_final_networks())
-        figure.update_layout(showlegend=False)
-        return finished(figure, 460)
+        return finished(figure, 440, legend=False)
 
     def _costs_in_search(self) -> dict[str, float]:
         history = self._history
@@ -120,11 +111,12 @@ class Literature:
     def _costs_of_final_networks(self) -> dict[str, float]:
         """Return the cost of the paper's networks, and of the winner if it had as many channels."""
         costs = {
-            name: _gmacs(genotype, _SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS) for name, genotype in PAPER_NETWORKS.items()
+            name: _gmacs(genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS)
+            for name, genotype in PAPER_NETWORKS.items()
         }
         winner, layers = self._history.winner, self._history.layers
         if winner is not None and layers is not None:
-            costs["winner at C = 64"] = _gmacs(winner.genotype, _SCALE, _FINAL_CHANNELS, layers)
+            costs["winner at C = 64"] = _gmacs(winner.genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, layers)
         return costs
 
 

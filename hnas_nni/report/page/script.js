@@ -113,7 +113,7 @@
     }
     const copy = made("button", "Copy genotype", inspector);
     copy.type = "button";
-    copy.addEventListener("click", () => copyText(copy, chosen.genotype));
+    copy.addEventListener("click", () => copyText(copy, `${JSON.stringify(chosen.genotype, null, 2)}\n`));
     for (const row of table ? table.tBodies[0].rows : []) row.classList.toggle("chosen", Number(row.dataset.rank) === rank);
   }
 

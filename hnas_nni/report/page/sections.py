@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from hnas_nni.report.page.history import Architecture, SearchHistory, pareto_set, ran_for
+from hnas_nni.report.palette import OPERATION_NAMES
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
 
@@ -159,15 +160,19 @@ def _cell(value: float | None, form: str) -> tuple[Any, str]:
 def _words(entry: Architecture) -> str:
     """Return what a search in the table looks through."""
     operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
-    names = sorted({term for _, cell in entry.genotype.cells() for term in cell_in_words(cell)})
+    names = [OPERATION_NAMES[operation] for operation in operations]
     return " ".join([entry.name, f"position {entry.genotype.position}", *operations, *names])
 
 
-def architectures(history: SearchHistory, pictures: int) -> list[dict[str, str]]:
+def architectures(history: SearchHistory, pictures: int) -> list[dict[str, Any]]:
     """Return what the page shows of each architecture when it is chosen, in the order of the ranking."""
     shown = []
     for place, entry in enumerate(history.ranking):
-        document = {"name": entry.name, "figures": _figures(entry, history), "genotype": entry.genotype.to_json()}
+        document: dict[str, Any] = {
+            "name": entry.name,
+            "figures": _figures(entry, history),
+            "genotype": entry.genotype.to_dict(),
+        }
         if place < pictures:
             document |= cells_svg(entry.genotype)
         else:
