@@ -133,7 +133,7 @@ def test_the_two_genotypes_have_every_operation_at_both_kinds_of_edge() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_weight_matters_in_these_networks(scale: int) -> None:
     """Or else the comparisons below could pass with a wrong operation."""
-    network, lr = _network(EVERY_OPERATION, scale), torch.rand(1, 3, 8, 8)
+    network, lr = _network(EVERY_OPERATION, scale), torch.rand(1, 3, 20, 20)
     with torch.no_grad():
         expected = network(lr)
         for name, module in network.named_modules():
