@@ -17,6 +17,9 @@ TileSize = int | Literal["auto"] | None
 _TILE_MEMORY = 2**30
 """What tiles that leave no trace are made to take: 1 GiB."""
 
+_ALLOCATION_FAILED = "can't allocate memory"
+"""What torch says where the main memory does not suffice."""
+
 _SMALLEST_TILE = 32
 _OVERLAPS = 4
 """Below so many times the overlap, more than half of what is computed is thrown away."""
@@ -55,7 +58,7 @@ def enlarge(
     Raises
     ------
     ValueError
-        If the tile's size is below 1, or the GPU's memory does not suffice.
+        If the tile's size is below 1, or the memory does not suffice.
     """
     height, width, channels = image.shape
     scale = model.scale
@@ -65,9 +68,12 @@ def enlarge(
         seen = image[rows.seen_from : rows.seen_to, columns.seen_from : columns.seen_to]
         try:
             enlarged = model(seen)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and _ALLOCATION_FAILED not in str(error):
+                raise
             raise ValueError(
-                f"{model.device} has not enough memory for tiles of {size}; give --tile {size // 2}"
+                f"the memory of the {model.device.type} does not suffice for {size}x{size} pixels at once; "
+                f"give --tile {max(size // 2, 1)} or less"
             ) from error
         result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] = enlarged[
             scale * (rows.start - rows.seen_from) : scale * (rows.stop - rows.seen_from),

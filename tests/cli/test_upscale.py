@@ -11,7 +11,7 @@ import torch
 from lively_networks import lively_network
 from PIL import Image, ImageCms
 
-from hnas_nni import HNAS_A, load, save
+from hnas_nni import HNAS_A, HNAS_B, load, save
 from hnas_nni.cli import main
 from hnas_nni.data import bicubic_upsample, load_pairs
 from hnas_nni.inference.picture_files import read_picture, write_picture
@@ -138,6 +138,14 @@ def test_tiles_and_ensemble(model: Path) -> None:
     assert np.abs(results[0] - results[1]).max() <= 1  # a rounding
     assert (results[0] != results[1]).mean() < 1e-3
     assert (results[0] != results[2]).mean() > 0.1
+
+
+def test_says_where_tiles_can_be_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    save(lively_network(replace(HNAS_B, position=2), 2, 2), "attention.safetensors")
+    Image.fromarray(_PHOTO).save("it.png")
+    for options, said in (["--tile", "20"], True), (["--tile", "off"], False), ([], False):
+        assert main(["upscale", "attention.safetensors", "it.png", "--out", "out", "--force", *options]) == 0
+        assert ("in tiles: channel attention averages over each" in capsys.readouterr().out) is said
 
 
 @pytest.mark.parametrize(

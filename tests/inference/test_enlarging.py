@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +156,18 @@ def test_attention_is_given_the_whole_image_where_it_fits(
 def test_a_tile_of_nothing_is_refused(local_network: HNASNetwork, tile: int) -> None:
     with pytest.raises(ValueError, match=f"tile: {tile} is not valid; give at least 1"):
         enlarge(_PHOTO, NetworkModel(local_network), tile)
+
+
+def test_too_little_memory_is_said_in_words(local_network: HNASNetwork) -> None:
+    (pages, *_) = Path("/proc/self/statm").read_text().split()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    image = np.zeros((3000, 3000, 3), np.uint8)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (int(pages) * resource.getpagesize() + 2**29, before[1]))
+        with pytest.raises(ValueError, match=r"memory of the cpu does not suffice for 3000x3000 .* give --tile 1500"):
+            enlarge(image, NetworkModel(local_network), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_progress_adds_up(local_network: HNASNetwork) -> None:
