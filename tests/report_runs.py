@@ -25,7 +25,7 @@ def write_run(
     architectures, its PSNRs grow with the parameters.
     """
     run = RunFolder(path)
-    settings = {**SIZES, "lambda": REWARD.weight, "cost_scale": REWARD.cost_scale, "epochs": EPOCHS, "seed": 3}
+    settings = {**SIZES, "reward_lambda": REWARD.weight, "cost_scale": REWARD.cost_scale, "epochs": EPOCHS, "seed": 3}
     run.create({**settings, "data": ["photos"], "note": "<b>&</b></script>"}, "hnas search --epochs 40 --out run")
     if epochs:
         run.write_epochs([_epoch(number) for number in range(1, epochs + 1)])

@@ -115,6 +115,7 @@ def test_a_run_folder(tmp_path: Path) -> None:
     assert pareto_set(history.ranking) == {place for place, row in enumerate(ranking) if row["pareto"]}
     assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
     assert history.data == "photos"
+    assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)
 
 
 def test_a_run_is_running_while_its_folder_is_locked(tmp_path: Path) -> None:
