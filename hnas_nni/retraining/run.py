@@ -11,13 +11,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hnas_nni.genotype import Genotype
 from hnas_nni.model_file import load
 from hnas_nni.network import HNASNetwork
+from hnas_nni.retraining.checkpoint import EpochCheckpoint
 from hnas_nni.retraining.folder import TrainingFolder, is_first_process
 from hnas_nni.retraining.images import load_images
 from hnas_nni.retraining.module import History, RetrainingModule
@@ -142,9 +142,7 @@ def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
 def _trainer(
     folder: TrainingFolder, settings: TrainingSettings, accelerator: str, devices: str, quiet: bool
 ) -> pl.Trainer:
-    checkpoints = ModelCheckpoint(
-        folder.path, folder.checkpoint.stem, save_on_train_epoch_end=True, enable_version_counter=False
-    )
+    checkpoints = EpochCheckpoint(folder.checkpoint)
     try:
         return pl.Trainer(
             accelerator=accelerator,
