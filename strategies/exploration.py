@@ -14,6 +14,9 @@ _ATTEMPTS = 20
 _FLATTER = 1.25
 """Factor of each attempt; the last one draws from probabilities to the power of 1/70, nearly evenly."""
 
+_CANDIDATES_FROM = (2.0, 50.0)
+"""How much flatter than the policy candidates are drawn, as many from each; the second is nearly even."""
+
 
 def draw_unseen(
     controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
@@ -51,3 +54,32 @@ def draw_unseen(
         if len(drawn) == n:
             break
     return torch.tensor(drawn)
+
+
+def draw_candidates(
+    controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw architectures to choose among, half from a flatter policy and half nearly evenly.
+
+    Half the candidates thus lie where the policy expects good ones (its square root lets their neighbourhood in), and
+    the other half keep the choice from getting stuck there.
+
+    Parameters
+    ----------
+    controller
+        The policy.
+    n
+        How many from each.
+    seen
+        What was tried before and is left out; nothing is added.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    torch.Tensor
+        Candidate indices (m, D), each architecture once; m may be less than 2n, and 0.
+    """
+    drawn = torch.cat([controller.sample(n, generator, flatten=flatten).choices for flatten in _CANDIDATES_FROM])
+    rows = dict.fromkeys(map(tuple, drawn.tolist()))
+    return torch.tensor([row for row in rows if row not in seen], dtype=drawn.dtype).reshape(-1, drawn.shape[1])

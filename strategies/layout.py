@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -230,7 +230,8 @@ class SpaceLayout:
             Label -> candidates.
         network_labels
             Labels of the network level, in order. None: those not in `cells`; without `cells` those without
-            a ``/``.
+            a ``/``. A scope around the whole space, as ``model/`` in ``model/cell/op``, ``model/depth``, does not
+            count.
         cells
             Name of the cell -> its labels. None: what stands before a label's last ``/`` is its cell, and
             cells come in the order of their first label.
@@ -242,11 +243,14 @@ class SpaceLayout:
         """
         if isinstance(network_labels, str):
             network_labels = [network_labels]
+        scope = _surrounding_scope(choices)
         if network_labels is None:
             listed = {label for labels in (cells or {}).values() for label in labels}
-            network_labels = [label for label in choices if label not in listed and (cells or "/" not in label)]
+            network_labels = [
+                label for label in choices if label not in listed and (cells or "/" not in label.removeprefix(scope))
+            ]
         if cells is None:
-            cells = _cells_by_prefix(label for label in choices if label not in set(network_labels))
+            cells = _cells_by_prefix((label for label in choices if label not in set(network_labels)), scope)
         placed = [*(label for labels in cells.values() for label in labels), *network_labels]
         for label in placed:
             if label not in choices:
@@ -317,10 +321,18 @@ def _order_cell(decisions: list[Decision]) -> tuple[Decision, ...]:
     return tuple(sorted(decisions, key=order))
 
 
-def _cells_by_prefix(labels: Any) -> dict[str, list[str]]:
+def _surrounding_scope(labels: Iterable[str]) -> str:
+    """Return the scope around all labels, with its slash, if some stand directly in it and some in cells of it."""
+    scopes = {label.partition("/")[0] + "/" if "/" in label else "" for label in labels}
+    scope = scopes.pop() if len(scopes) == 1 else ""
+    nested = {"/" in label.removeprefix(scope) for label in labels}
+    return scope if nested == {True, False} else ""
+
+
+def _cells_by_prefix(labels: Iterable[str], scope: str) -> dict[str, list[str]]:
     cells: dict[str, list[str]] = {}
     for label in labels:
-        cell, slash, _ = label.rpartition("/")
+        cell, slash, _ = label.removeprefix(scope).rpartition("/")
         if not slash:
             raise LayoutError(f"{label}: belongs to no level; list it in `cells` or `network_labels`")
         cells.setdefault(cell, []).append(label)

@@ -9,9 +9,16 @@ from types import MappingProxyType
 from typing import Any
 
 SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
-    {"learning_rate": 1e-2, "entropy_weight": 0.2, "normalize_advantage": True, "elite_size": 10}
+    {
+        "learning_rate": 1e-2,
+        "entropy_weight": 0.2,
+        "normalize_advantage": True,
+        "elite_size": 10,
+        "candidates": 128,
+    }
 )
-"""Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py``."""
+"""Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py`` and on tables of
+``examples/compare_strategies.py``."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,10 @@ class PolicySettings:
         trials do.
     elite_weight
         Weight of the elite's mean log-probability in the objective.
+    candidates
+        Draw so many architectures from a flatter policy, and as many nearly evenly, and propose the one that a model
+        of the rewards so far finds most promising, see :class:`strategies.predictor.RewardPredictor`; 1 proposes what
+        the policy draws. For separate trials, which cost far more than the model.
 
     Raises
     ------
@@ -57,6 +68,7 @@ class PolicySettings:
     normalize_advantage: bool = False
     elite_size: int = 0
     elite_weight: float = 1.0
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "gradient_clip"):
@@ -73,6 +85,8 @@ class PolicySettings:
             raise ValueError(f"normalize_advantage: {self.normalize_advantage!r} is not valid; give true or false")
         if not isinstance(self.elite_size, int) or isinstance(self.elite_size, bool) or self.elite_size < 0:
             raise ValueError(f"elite_size: {self.elite_size!r} is not valid; give an integer of at least 0")
+        if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
+            raise ValueError(f"candidates: {self.candidates!r} is not valid; give an integer of at least 1")
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,7 @@ from strategies.layout import SpaceLayout
 from strategies.settings import SMALL_BUDGET, PolicySettings
 
 if TYPE_CHECKING:
-    import torch
-
+    from strategies.agent import SearchAgent
     from strategies.policy_gradient import PolicyGradient
 
 _logger = logging.getLogger("nni.hnas")
@@ -127,10 +126,7 @@ elite_weight : optional
                 raise ValueError("cost_scale: has no effect without lambda; give both or none")
         except ValueError as error:
             raise _refusal(f"classArgs: {error}") from error
-        self._policy: PolicyGradient | None = None
-        self._generator: torch.Generator | None = None
-        self._learnt: Counter[str] = Counter()
-        self._seen: set[tuple[int, ...]] = set()
+        self._agent: SearchAgent | None = None
         self._failures = 0
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
@@ -150,24 +146,25 @@ elite_weight : optional
         except ValueError as error:
             raise _refusal(str(error)) from error
         with self._lock:
-            if self._policy is not None:
-                if layout != self._policy.controller.layout:
+            if self._agent is not None:
+                if layout != self._agent.layout:
                     _logger.error("search space: it can't change during a search; start a new experiment")
                 return
             import torch
 
-            from strategies.controller import HierarchicalController
-            from strategies.policy_gradient import PolicyGradient
+            from strategies.agent import SearchAgent
 
             if dispatcher_env_vars.SDK_PROCESS == "dispatcher":
                 # The controller is small; more threads would only take the cores from the trials beside it.
                 torch.set_num_threads(1)
-            torch.manual_seed(self._settings.seed)
-            self._generator = torch.Generator().manual_seed(self._settings.seed)
-            controller = HierarchicalController(
-                layout, hidden_size=self._settings.hidden_size, conditioned=self._settings.conditioned
+            settings = self._settings
+            self._agent = SearchAgent(
+                layout,
+                self._learning,
+                seed=settings.seed,
+                hidden_size=settings.hidden_size,
+                conditioned=settings.conditioned,
             )
-            self._policy = PolicyGradient(controller, **asdict(self._learning))
             try:
                 self._restore()
             except ValueError as error:
@@ -195,12 +192,8 @@ elite_weight : optional
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
-            from strategies.exploration import draw_unseen
-
-            controller = self._require_policy().controller
-            choices = draw_unseen(controller, len(parameter_id_list), self._seen, self._generator)
             extra = {} if self._reward is None else reward_parameters(self._reward)
-            return [sample | extra for sample in controller.decode(choices)]
+            return [sample | extra for sample in self._require_agent().propose(len(parameter_id_list))]
 
     def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
         """Learn from a trial's final result and save the state."""
@@ -223,11 +216,13 @@ elite_weight : optional
         stores them with the trials they were meant for), so the architecture is read from the result where our trial
         has put it.
         """
+        from strategies.agent import result_key
+
         with self._lock:
             known = self._learnt.copy()
             for record in data:
                 parameters, value = self._imported_parameters(record), record["value"]
-                key = _key(self._sample(parameters), self._reward_of(value))
+                key = result_key(self._sample(parameters), self._reward_of(value))
                 if known[key]:
                     known[key] -= 1
                 else:
@@ -254,27 +249,25 @@ elite_weight : optional
 
             dispatcher.send(CommandType.Error, message)
 
-    def _require_policy(self) -> PolicyGradient:
-        if self._policy is None:
+    def _require_agent(self) -> SearchAgent:
+        if self._agent is None:
             raise RuntimeError("update_search_space() must be called first")
-        return self._policy
+        return self._agent
 
-    def _require_generator(self) -> torch.Generator:
-        self._require_policy()
-        assert self._generator is not None
-        return self._generator
+    def _require_policy(self) -> PolicyGradient:
+        return self._require_agent().policy
+
+    @property
+    def _learnt(self) -> Counter[str]:
+        return Counter() if self._agent is None else self._agent.learnt
 
     def _learn(self, parameters: Mapping[str, Any], value: Any) -> None:
-        policy = self._require_policy()
-        sample, reward = self._sample(parameters), self._reward_of(value)
-        if not math.isfinite(reward):
+        reward = self._reward_of(value)
+        stats = self._require_agent().learn(self._sample(parameters), reward)
+        if stats is None:
             _logger.warning("result %r has no finite reward and is left out", value)
-            return
-        choices = policy.controller.encode([sample])
-        stats = policy.update(choices, [reward])
-        self._learnt[_key(sample, reward)] += 1
-        self._seen.add(tuple(choices[0].tolist()))
-        self._record(reward, stats)
+        else:
+            self._record(reward, stats)
 
     def _sample(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The architecture alone, without what was added for the trial."""
@@ -307,14 +300,8 @@ elite_weight : optional
         import torch
 
         folder.mkdir(parents=True, exist_ok=True)
-        state = {
-            "policy": self._require_policy().state_dict(),
-            "generator": self._require_generator().get_state(),
-            "learnt": dict(self._learnt),
-            "seen": [list(choices) for choices in sorted(self._seen)],
-        }
         with replacing(folder / STATE_FILE) as temporary:
-            torch.save(state, temporary)
+            torch.save(self._require_agent().state_dict(), temporary)
 
     def _restore(self) -> None:
         folder = self._folder()
@@ -322,11 +309,7 @@ elite_weight : optional
             return
         import torch
 
-        state = torch.load(folder / STATE_FILE, weights_only=True)
-        self._require_policy().load_state_dict(state["policy"])
-        self._require_generator().set_state(state["generator"])
-        self._learnt = Counter(state["learnt"])
-        self._seen = {tuple(choices) for choices in state["seen"]}
+        self._require_agent().load_state_dict(torch.load(folder / STATE_FILE, weights_only=True))
         self._forget_unsaved_history(folder)
         _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
 
@@ -391,8 +374,3 @@ def _last_trial_error(checkpoint_folder: Path | None) -> str:
 
 def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name in names}
-
-
-def _key(sample: Mapping[str, Any], reward: float) -> str:
-    """Identify a result across a restart: the architecture and its reward to all digits."""
-    return json.dumps([sorted(sample.items()), reward])

@@ -1,0 +1,164 @@
+"""What all doors to NNI share: propose architectures, learn from their rewards, be saved and go on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategies.controller import HierarchicalController
+from strategies.exploration import Choices, draw_candidates, draw_unseen
+from strategies.layout import SpaceLayout
+from strategies.policy_gradient import PolicyGradient
+from strategies.predictor import RewardPredictor
+from strategies.settings import PolicySettings
+
+_MOST_RESULTS = 500
+"""The model of the rewards looks at so many latest results, which bounds its time."""
+
+
+class SearchAgent:
+    """The controller, how it learns, and what it has seen.
+
+    Results may come late, in any order and from any number of trials at a time: each is one step under the policy of
+    that moment. It is not safe to call from two threads at once.
+
+    Parameters
+    ----------
+    layout
+        What is to be decided.
+    learning
+        How the controller learns.
+    seed
+        Of the controller's weights and of the sampling.
+    hidden_size, conditioned
+        As for :class:`HierarchicalController`.
+
+    Attributes
+    ----------
+    policy
+        The controller and its optimizer.
+    learnt
+        How often each result was learnt, by :func:`result_key`.
+    seen
+        The architectures that were proposed or learnt, as candidate indices.
+    """
+
+    def __init__(
+        self,
+        layout: SpaceLayout,
+        learning: PolicySettings,
+        *,
+        seed: int = 0,
+        hidden_size: int = 100,
+        conditioned: bool = True,
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):  # what else runs in this process keeps its own randomness
+            torch.manual_seed(seed)
+            controller = HierarchicalController(layout, hidden_size=hidden_size, conditioned=conditioned)
+        self.policy = PolicyGradient(controller, **asdict(learning))
+        self.generator = torch.Generator().manual_seed(seed)
+        self.learnt: Counter[str] = Counter()
+        self.seen: set[Choices] = set()
+        self._results: list[tuple[Choices, float]] = []
+        self._predictor: RewardPredictor | None = None
+
+    @property
+    def layout(self) -> SpaceLayout:
+        """What is decided."""
+        return self.policy.controller.layout
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every architecture of the space was proposed or learnt."""
+        return len(self.seen) >= self.layout.size
+
+    def propose(self, number: int = 1) -> list[dict[str, Any]]:
+        """Return architectures, label -> value, that were not proposed before while there are such."""
+        controller = self.policy.controller
+        with _one_thread():
+            if self.policy.settings.candidates == 1 or not self._results:
+                choices = draw_unseen(controller, number, self.seen, self.generator)
+            else:
+                choices = torch.cat([self._most_promising() for _ in range(number)])
+        return controller.decode(choices)
+
+    def learn(self, sample: Mapping[str, Any], reward: float) -> dict[str, float] | None:
+        """Learn from an architecture's reward.
+
+        Returns
+        -------
+        dict or None
+            As :meth:`PolicyGradient.update`; None for a reward that is not finite, from which nothing is learnt.
+        """
+        if not math.isfinite(reward):
+            return None
+        choices = self.policy.controller.encode([sample])
+        with _one_thread():
+            stats = self.policy.update(choices, [reward])
+        self.learnt[result_key(sample, reward)] += 1
+        row = tuple(choices[0].tolist())
+        self.seen.add(row)
+        self._results = [*self._results, (row, reward)][-_MOST_RESULTS:]
+        self._predictor = None
+        return stats
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the search goes on from; tensors and plain data alone."""
+        return {
+            "policy": self.policy.state_dict(),
+            "generator": self.generator.get_state(),
+            "learnt": dict(self.learnt),
+            "seen": [list(choices) for choices in sorted(self.seen)],
+            "results": [[list(choices), reward] for choices, reward in self._results],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another search space or another kind of controller.
+        """
+        self.policy.load_state_dict(state["policy"])
+        self.generator.set_state(state["generator"])
+        self.learnt = Counter(state["learnt"])
+        self.seen = {tuple(choices) for choices in state["seen"]}
+        self._results = [(tuple(choices), reward) for choices, reward in state["results"]]
+        self._predictor = None
+
+    def _most_promising(self) -> Tensor:
+        """Return the candidate (1, D) that is the most promising by the rewards so far."""
+        controller = self.policy.controller
+        candidates = draw_candidates(controller, self.policy.settings.candidates, self.seen, self.generator)
+        if not len(candidates):
+            return draw_unseen(controller, 1, self.seen, self.generator)
+        if self._predictor is None:
+            self._predictor = RewardPredictor(*zip(*self._results, strict=True))
+        best = int(self._predictor.promise(candidates).argmax())
+        self.seen.add(tuple(candidates[best].tolist()))
+        return candidates[best : best + 1]
+
+
+def result_key(sample: Mapping[str, Any], reward: float) -> str:
+    """Identify a result across a restart: the architecture and its reward to all digits."""
+    return json.dumps([sorted(sample.items()), reward])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: the controller is small, and more would only take the cores from the trials beside it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,300 @@
+"""The hierarchical controller as a multi-trial strategy of NNI."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from nni.mutable import SampleValidationError
+from nni.nas.execution import ExecutionEngine
+from nni.nas.execution.event import FinalMetricEvent, ModelEventType, TrainingEndEvent
+from nni.nas.space import ExecutableModelSpace, ModelStatus
+from nni.nas.strategy.base import Strategy
+
+from strategies.agent import SearchAgent, result_key
+from strategies.levels import SpaceChoices
+from strategies.settings import SMALL_BUDGET, PolicySettings
+
+_logger = logging.getLogger("nni.hnas")
+
+_INVALID_PATIENCE = 1000
+"""Proposals in a row that the space may refuse, as its constraints do, before the search ends."""
+
+_POLL = 1.0
+"""Seconds between looks at the budget, which NNI announces by no event."""
+
+_LAST_POLLS = 5
+
+
+class HierarchicalRL(Strategy):
+    """Hierarchical reinforcement-learning search (HNAS, section II-D) of any space of categorical choices.
+
+    The cells are decided first and the network level then, given them. Each result is one step of policy gradient
+    under the policy of that moment; as many trials run at a time as the experiment allows. Works on
+    :class:`search_spaces.HNASSpace`, on the spaces of :mod:`nni.nas.hub` and on your own; the levels are read off the
+    labels or given. The defaults are those of :data:`SMALL_BUDGET`, made for some hundred trials.
+
+    A trial that fails teaches nothing, unless `reward_for_failure` says what it is worth. An architecture is not
+    proposed twice while there are others; when there are none the search ends.
+
+    After ``experiment.stop()``, Ctrl-C or a kill, ``NasExperiment(space, evaluator, HierarchicalRL(...),
+    id=...).resume()`` goes on. What was being evaluated is proposed again; results that NNI has and the saved state
+    lacks are learnt.
+
+    Parameters
+    ----------
+    levels
+        Which choices form which cell, and which are decided last; see :class:`SpaceChoices`. None: by the labels.
+    seed
+        Of the controller's weights and of the sampling. With one trial at a time a search repeats exactly, as far as
+        the trials do.
+    conditioned
+        False makes the network level independent of the cells, the paper's ablation.
+    hidden_size
+        Of the LSTMs.
+    reward_for_failure
+        Reward to learn from a trial that fails or reports no number, or an architecture that the space refuses. None
+        to learn nothing from it.
+    give_up_after
+        Stop with an error when so many trials failed and none succeeded.
+    **learning
+        As for :class:`PolicySettings`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown or out of range. :meth:`initialize`, which an experiment calls before its first
+        trial, raises it for a space with a choice that is not categorical, by its label.
+
+    Examples
+    --------
+    >>> from nni.nas.evaluator import FunctionalEvaluator
+    >>> from nni.nas.experiment import NasExperiment
+    >>> from search_spaces import HNASSpace
+    >>> def evaluate(network): ...
+    >>> experiment = NasExperiment(HNASSpace(), FunctionalEvaluator(evaluate), HierarchicalRL(seed=0))
+    >>> experiment.run(port=8080)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        *,
+        levels: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        conditioned: bool = True,
+        hidden_size: int = 100,
+        reward_for_failure: float | None = None,
+        give_up_after: int = 4,
+        **learning: Any,
+    ) -> None:
+        super().__init__()
+        known = {field.name for field in fields(PolicySettings)}
+        for name in learning:
+            if name not in known:
+                raise ValueError(f"{name}: is unknown; the settings of the learning are {', '.join(sorted(known))}")
+        for name, value, least in (
+            ("seed", seed, 0),
+            ("hidden_size", hidden_size, 1),
+            ("give_up_after", give_up_after, 1),
+        ):
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {least}")
+        if reward_for_failure is not None and not math.isfinite(reward_for_failure):
+            raise ValueError(f"reward_for_failure: {reward_for_failure!r} is not valid; give a finite number")
+        self.levels = levels
+        self.seed = seed
+        self.conditioned = conditioned
+        self.hidden_size = hidden_size
+        self.reward_for_failure = reward_for_failure
+        self.give_up_after = give_up_after
+        self.learning = PolicySettings(**{**SMALL_BUDGET, **learning})
+        self._choices: SpaceChoices | None = None
+        self._agent: SearchAgent | None = None
+        # Models by their identity, as the engine's events hold the instance that was submitted.
+        self._running: dict[int, tuple[ExecutableModelSpace, dict[str, Any]]] = {}
+        self._interrupted: list[dict[str, Any]] = []
+        self._failures = 0
+        # Results come in another thread where trials are processes, and inside submit_models() where they are not.
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+
+    def extra_repr(self) -> str:
+        """Return the arguments for NNI's log."""
+        return f"seed={self.seed}, conditioned={self.conditioned}, learning={self.learning}"
+
+    @property
+    def agent(self) -> SearchAgent:
+        """The controller and what it has learnt, once :meth:`initialize` was called."""
+        if self._agent is None:
+            raise RuntimeError("HierarchicalRL: has no space yet; initialize() must be called first")
+        return self._agent
+
+    def list_models(self, sort: bool = True, limit: int | None = None) -> Iterator[ExecutableModelSpace]:
+        """Yield the models that were evaluated, best first and each architecture once.
+
+        Parameters
+        ----------
+        sort
+            False for all models that were submitted, in that order.
+        limit
+            At most so many.
+        """
+        if not sort:
+            yield from super().list_models(sort=False, limit=limit)
+            return
+        seen: set[str] = set()
+        for model in super().list_models(sort=True):
+            key = result_key(self._sample(model), 0.0)
+            if key not in seen:
+                seen.add(key)
+                yield model
+            if limit is not None and len(seen) >= limit:
+                return
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the search goes on from; NNI saves it with the experiment."""
+        with self._lock:
+            running = [sample for _, sample in self._running.values()]
+            return {
+                "agent": self.agent.state_dict(),
+                "running": [*running, *self._interrupted],
+                "failures": self._failures,
+            }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict`, after :meth:`initialize`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another search space or another kind of controller.
+        """
+        with self._lock:
+            self.agent.load_state_dict(state_dict["agent"])
+            self._interrupted = [dict(sample) for sample in state_dict["running"]]
+            self._failures = state_dict["failures"]
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        self._choices = SpaceChoices(model_space, self.levels)
+        self._agent = SearchAgent(
+            self._choices.layout,
+            self.learning,
+            seed=self.seed,
+            hidden_size=self.hidden_size,
+            conditioned=self.conditioned,
+        )
+        engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
+        engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+        return model_space
+
+    def _cleanup(self) -> None:
+        self.engine.unregister_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
+        self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+
+    def _run(self) -> None:
+        self._learn_earlier_results()
+        while self._wait_for_worker():
+            model = self._next_model()
+            if model is None:
+                _logger.info("no architecture is left that was not tried")
+                break
+            self.engine.submit_models(model)
+        while self._running and self.engine.budget_available():
+            self._ended.wait(_POLL)
+            self._ended.clear()
+        self.engine.wait_models()
+        # NNI may call the experiment done before it tells how the last trials ended.
+        for _ in range(_LAST_POLLS):
+            if not self._running:
+                break
+            self._ended.wait(_POLL)
+            self._ended.clear()
+
+    def _wait_for_worker(self) -> bool:
+        """Wait until a trial can start; False when the experiment's budget is used up."""
+        while True:
+            with self._lock:
+                if not self.agent.learnt and self._failures >= self.give_up_after:
+                    raise RuntimeError(
+                        f"HierarchicalRL: the first {self._failures} trials failed and none succeeded; "
+                        "see the stderr of a trial for the reason"
+                    )
+            if self.engine.idle_worker_available():
+                return self.engine.budget_available()
+            if not self.engine.budget_available():
+                return False
+            # The end of a trial frees its worker a moment later.
+            if self._ended.wait(_POLL):
+                self._ended.clear()
+                for _ in range(10):
+                    if self.engine.idle_worker_available():
+                        break
+                    self._ended.wait(_POLL / 20)
+
+    def _next_model(self) -> ExecutableModelSpace | None:
+        assert self._choices is not None
+        with self._lock:
+            for _ in range(_INVALID_PATIENCE):
+                if self._interrupted:
+                    sample = self._interrupted.pop(0)
+                elif self.agent.exhausted:
+                    return None
+                else:
+                    (sample,) = self.agent.propose()
+                try:
+                    model = self.model_space.freeze(self._choices.to_nni(sample))
+                except SampleValidationError as error:
+                    _logger.debug("the space refuses %s: %s", sample, error)
+                    if self.reward_for_failure is not None:
+                        self.agent.learn(sample, self.reward_for_failure)
+                    continue
+                self._running[id(model)] = (model, sample)
+                return model
+        _logger.warning("the space refused %d proposals in a row", _INVALID_PATIENCE)
+        return None
+
+    def _on_metric(self, event: FinalMetricEvent) -> None:
+        """Keep a report that is no number from NNI, whose listening thread would end by it."""
+        metric = event.metric.get("default") if isinstance(event.metric, Mapping) else event.metric
+        if not isinstance(metric, (int, float)):
+            _logger.warning("result %r is not a number and has no number as its default; it is left out", event.metric)
+            event.prevent_default()
+
+    def _on_end(self, event: TrainingEndEvent) -> None:
+        with self._lock:
+            _, sample = self._running.pop(id(event.model), (None, None))
+            if sample is not None:
+                reward = event.model.metric if event.status == ModelStatus.Trained else None
+                self._learn(sample, reward)
+        self._ended.set()
+
+    def _learn(self, sample: Mapping[str, Any], reward: Any) -> None:
+        if reward is not None and self.agent.learn(sample, float(reward)) is not None:
+            return
+        self._failures += 1
+        _logger.warning("a trial failed or reported no finite number: %s", sample)
+        if self.reward_for_failure is not None:
+            self.agent.learn(sample, self.reward_for_failure)
+
+    def _learn_earlier_results(self) -> None:
+        """Learn what NNI has and the saved state lacks: what came in between saving and a kill."""
+        known = self.agent.learnt.copy()
+        for model in self.engine.list_models(status=ModelStatus.Trained):
+            if model.metric is None or not math.isfinite(model.metric):
+                continue
+            sample = self._sample(model)
+            key = result_key(sample, float(model.metric))
+            if known[key]:
+                known[key] -= 1
+            else:
+                self.agent.learn(sample, float(model.metric))
+            if sample in self._interrupted:
+                self._interrupted.remove(sample)
+
+    def _sample(self, model: ExecutableModelSpace) -> dict[str, Any]:
+        assert self._choices is not None and model.sample is not None
+        return self._choices.from_nni(model.sample)
