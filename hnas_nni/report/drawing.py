@@ -41,7 +41,10 @@ _TITLE_HEIGHT = 0.62
 _MIN_WIDTH = 9.0
 _TITLES = {
     "normal": ("Normal cell", "every operation keeps the size"),
-    "upsampling": ("Upsampling cell", "operations on nodes 0 and 1 upsample, the others keep the size"),
+    "upsampling": (
+        "Upsampling cell",
+        "outlined operations, those on nodes 0 and 1, upsample; the others keep the size",
+    ),
 }
 _INPUT_NAMES = ("second-last block", "last block")
 
@@ -179,7 +182,9 @@ def _draw_edge(
     canvas.line([(lane, start), (lane, y), (x, y)], colour, width=2.2, halo=True, zorder=2)
     # Into the circle at an angle, so that both operations of a node meet in its plus.
     canvas.line([(label_right - 0.05, y), (target_x, target_y)], colour, width=2.2, zorder=2)
-    canvas.box(x, y, *LABEL_SIZE, colour, edge=PAPER, name=operation_label(cell, edge.target, edge.slot))
+    upsamples = cell == "upsampling" and edge.source < INPUT_NODES
+    name = operation_label(cell, edge.target, edge.slot)
+    canvas.box(x, y, *LABEL_SIZE, colour, edge=INK if upsamples else PAPER, name=name)
     canvas.text(x, y - 0.01, OPERATION_NAMES[edge.operation], on=colour)
 
 

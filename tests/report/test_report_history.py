@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from report_runs import EPOCHS, write_run
 from hnas_nni import HNAS_A
 from hnas_nni.report.page import Architecture, pareto_set, read_history
 from hnas_nni.report.page.history import ran_for, running_best, running_mean
+from hnas_nni.report.page.nni_settings import reward_settings, trial_settings
+from hnas_nni.trial import TrialSettings
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))
@@ -160,3 +163,18 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: Callable[[Pa
     damage(run.path / name)
     with pytest.raises(ValueError, match=message):
         read_history(run.path)
+
+
+def test_settings_are_read_from_the_trials_command() -> None:
+    defaults = asdict(TrialSettings())
+    assert trial_settings("python -m hnas_nni.trial") == {**defaults, "sharing": True}
+    command = (
+        "python -m hnas_nni.trial --layers=4 --layers 5 --data '/my photos' --no-sharing --lambda 0.2 --steps $STEPS"
+    )
+    command += " --steps $STEPS"
+    expected = {**defaults, "layers": 5, "data": "/my photos", "sharing": False, "lambda": 0.2}
+    del expected["steps"]  # the trial's shell knows it
+    assert trial_settings(command) == expected
+    assert reward_settings({"tuner": {"name": "TPE"}}, {"lambda": 0.2}) == {"lambda": 0.2, "cost_scale": 0.05}
+    assert trial_settings("python mine.py --layers 4") == trial_settings("python 'hnas_nni.trial") == {}
+    assert reward_settings({}, {}) == {}  # another's trial: unknown

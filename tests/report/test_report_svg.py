@@ -36,7 +36,7 @@ def test_says_what_the_picture_in_a_file_says(genotype: Genotype, tmp_path: Path
         "Normal cell",
         "Upsampling cell",
         "every operation keeps the size",
-        "operations on nodes 0 and 1 upsample, the others keep the size",
+        "outlined operations, those on nodes 0 and 1, upsample; the others keep the size",
     }
     assert {text: number for text, number in file.items() if text not in headings} == dict(page)
 
@@ -51,6 +51,8 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
             assert box["fill"] == OPERATION_COLOURS[edge.operation]
+            outlined = name == "upsampling" and edge.source in (0, 1)
+            assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-edge)")
             assert 0 <= float(box["x"]) <= width - float(box["width"])
             assert 0 <= float(box["y"]) <= height - float(box["height"])
         lines = Counter(path.attrib["stroke"] for path in root.iter("path"))

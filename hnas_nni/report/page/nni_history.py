@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,15 @@ from hnas_nni.experiments import ExperimentError, TrialRecord, _query, rank, rea
 from hnas_nni.genotype import POSITION_LABEL
 from hnas_nni.parameters import COST_SCALE, LAMBDA
 from hnas_nni.report.page.history import Architecture, PolicyHistory, SearchHistory, Step
+from hnas_nni.report.page.nni_settings import (
+    configuration_text,
+    data_of,
+    layers_of,
+    reward_settings,
+    trial_settings,
+    tuner_settings,
+)
 from hnas_nni.report.page.versions import installed_versions
-from hnas_nni.reward import JointReward
-from hnas_nni.trial import TrialSettings
 
 POLICY_HISTORY = Path("checkpoint") / "policy.jsonl"
 """What the hierarchical tuner writes after each result, in the experiment's folder."""
@@ -45,8 +49,8 @@ def read_nni_history(experiment: Path) -> SearchHistory:
     trials = read_trials(experiment)
     profile = _Profile(experiment)
     config = profile.config
-    settings = _trial_settings(config.get("trialCommand", ""))
-    rewards = _reward_settings(config, settings)
+    settings = trial_settings(config.get("trialCommand", ""))
+    rewards = reward_settings(config, settings)
     ranking = _ranking(trials)
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
     planned = config.get("maxTrialNumber")
@@ -61,17 +65,17 @@ def read_nni_history(experiment: Path) -> SearchHistory:
         progress=_progress(trials),
         started=_moment(profile.start) or min((trial.start for trial in trials if trial.start), default=None),
         seconds=_seconds(profile, trials),
-        data=_data(settings),
+        data=data_of(settings),
         scale=settings.get("scale"),
         channels=settings.get("channels"),
-        layers=settings.get("layers") or _layers(config),
+        layers=settings.get("layers") or layers_of(config),
         reward_weight=rewards.get(LAMBDA),
         cost_scale=rewards.get(COST_SCALE),
         steps=_steps(trials, ranking),
         policy=_policy(experiment / POLICY_HISTORY),
         ranking=ranking,
-        settings={**rewards, **settings, **_tuner_settings(config)},
-        configuration=_configuration(config),
+        settings={**rewards, **settings, **tuner_settings(config)},
+        configuration=configuration_text(config),
         command="nnictl create --config config.yml",
         versions=installed_versions(),
         versions_of="this report",
@@ -118,70 +122,6 @@ def _seconds(profile: _Profile, trials: Sequence[TrialRecord]) -> float | None:
 def _progress(trials: Sequence[TrialRecord]) -> str:
     states = Counter(trial.status.lower().replace("_", " ") for trial in trials)
     return ", ".join(f"{number} {state}" for state, number in states.most_common())
-
-
-def _trial_settings(command: str) -> dict[str, Any]:
-    """Return the settings of our own trial from its command line; nothing for another trial."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # quotes that only the user's shell understands
-        return {}
-    if "hnas_nni.trial" not in words:
-        return {}
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    found: dict[str, Any] = {}
-    for name, default in asdict(TrialSettings()).items():
-        places = [index for index, word in enumerate(words[:-1]) if word == "--" + name.replace("_", "-")]
-        found[name] = _typed(words[places[-1] + 1], type(default)) if places else default
-    found["sharing"] = "--no-sharing" not in words
-    for name in (LAMBDA, COST_SCALE):
-        option = "--" + name.replace("_", "-")
-        if option in words[:-1]:
-            found[name] = _typed(words[words.index(option) + 1], float)
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _typed(word: str, kind: type) -> Any:
-    """Return an option's value; None if it is one that the trial's shell put in, e.g. ``$STEPS``."""
-    try:
-        return kind(word)
-    except ValueError:
-        return None
-
-
-def _reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:
-    """Return lambda and the cost's scale: the tuner's, the trial command's, or the trial's defaults."""
-    arguments = _tuner(config).get("classArgs") or {}
-    defaults = {LAMBDA: JointReward.weight, COST_SCALE: JointReward.cost_scale} if settings else {}
-    given = {name: settings.pop(name) for name in (LAMBDA, COST_SCALE) if name in settings}
-    return {**defaults, **given, **{name: arguments[name] for name in (LAMBDA, COST_SCALE) if name in arguments}}
-
-
-def _tuner(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    return config.get("tuner") or {}
-
-
-def _tuner_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    tuner = _tuner(config)
-    arguments = tuner.get("classArgs") or {}
-    named = {f"tuner: {key}": value for key, value in arguments.items() if key not in (LAMBDA, COST_SCALE)}
-    return {
-        "tuner": tuner.get("className") or tuner.get("name") or "unknown",
-        **named,
-        "trials at a time": config.get("trialConcurrency", "unknown"),
-    }
-
-
-def _layers(config: Mapping[str, Any]) -> int | None:
-    positions = (config.get("searchSpace") or {}).get(POSITION_LABEL, {}).get("_value")
-    return max(positions) if positions else None
-
-
-def _data(settings: Mapping[str, Any]) -> str:
-    data = settings.get("data")
-    if data is None:
-        return "unknown (not the trial of hnas-nni)"
-    return "the photographs that come along (photos)" if data == "photos" else str(data)
 
 
 def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
@@ -244,27 +184,6 @@ def _policy(file: Path) -> PolicyHistory:
         entropies={level: tuple(values[i] for _, values, _ in lines) for i, level in enumerate(_LEVELS)},
         positions=tuple(positions for _, _, positions in lines),
     )
-
-
-def _configuration(config: Mapping[str, Any]) -> str:
-    """Return the experiment's configuration as YAML for nnictl; the search space by its file if it has one."""
-    import yaml  # type: ignore[import-untyped]
-
-    keys = (
-        "experimentName",
-        "searchSpaceFile",
-        "trialCommand",
-        "trialCodeDirectory",
-        "trialConcurrency",
-        "maxTrialNumber",
-        "maxExperimentDuration",
-        "tuner",
-    )
-    shown = {key: config[key] for key in keys if config.get(key) is not None}
-    if "searchSpaceFile" not in shown:
-        shown["searchSpace"] = config.get("searchSpace")
-    shown["trainingService"] = {"platform": (config.get("trainingService") or {}).get("platform", "local")}
-    return yaml.safe_dump(shown, sort_keys=False, width=100, allow_unicode=True)
 
 
 def _moment(milliseconds: int | None) -> datetime | None:
