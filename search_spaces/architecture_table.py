@@ -185,6 +185,13 @@ class _TableSpace(BaseModelSpace, MutableDict):
     """The free decisions as an NNI space without a network."""
 
 
+class _TableModelSpace(RawFormatModelSpace):
+    """Keeps a copy of each sample: NNI's GridSearch freezes one dictionary again and again, changed in between."""
+
+    def freeze(self, sample: dict[str, Any]) -> RawFormatModelSpace:
+        return super().freeze(dict(sample))
+
+
 class TableEvaluator(Evaluator):
     """Reports an architecture's reward from a table instead of training it.
 
@@ -227,7 +234,7 @@ def table_space(subspace: SubSpace, rewards: np.ndarray) -> RawFormatModelSpace:
     10
     """
     choices = {label: _choice(label, values) for label, values in subspace.free.items()}
-    return RawFormatModelSpace(_TableSpace(choices), TableEvaluator(subspace, rewards))
+    return _TableModelSpace(_TableSpace(choices), TableEvaluator(subspace, rewards))
 
 
 def _choice(label: str, values: tuple[Any, ...]) -> Categorical:

@@ -112,7 +112,8 @@ def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> Arch
     else:
         supernet.train(subspace)
         with replacing(weights) as temporary:
-            save_file(supernet.network.state_dict(), temporary)
+            state = supernet.network.state_dict()
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
         table.save(path)
     missing = np.flatnonzero(np.isnan(table.psnr))
     samples = list(subspace.samples())

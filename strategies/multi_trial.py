@@ -17,6 +17,7 @@ from nni.nas.strategy.base import Strategy
 
 from strategies.agent import SearchAgent, result_key
 from strategies.levels import SpaceChoices
+from strategies.resume import keep_listening
 from strategies.settings import SMALL_BUDGET, PolicySettings
 
 _logger = logging.getLogger("nni.hnas")
@@ -187,6 +188,7 @@ class HierarchicalRL(Strategy):
             hidden_size=self.hidden_size,
             conditioned=self.conditioned,
         )
+        keep_listening(engine)
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         return model_space

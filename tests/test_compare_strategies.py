@@ -1,0 +1,165 @@
+"""The table of architectures, and the comparison of strategies on it."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import sys
+from collections import defaultdict
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.strategy import GridSearch
+
+from hnas_nni.cost import count
+from hnas_nni.training import patch_psnr
+from search_spaces import table_builder
+from search_spaces.architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
+from search_spaces.table_builder import BuildSettings, Supernet, build_table
+
+SETTINGS = BuildSettings(channels=1, layers=2, steps=2, batch=1, patch=16, measured_patches=3, cost_channels=2)
+
+
+def small_subspace() -> SubSpace:
+    """Return eight architectures of the default part."""
+    whole = default_subspace(layers=2)
+    free = {
+        "normal/op_2_0": ("identity", "rcab"),
+        "upsampling/op_2_0": ("nearest", "deconv"),
+        "upsample_position": (1, 2),
+    }
+    rest = {label: values[0] for label, values in whole.free.items() if label not in free}
+    return SubSpace(free, {**whole.fixed, **rest})
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    path = Path(__file__).resolve().parents[1] / "examples" / "compare_strategies.py"
+    spec = importlib.util.spec_from_file_location("compare_strategies", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["compare_strategies"] = module  # the searches run in processes that import it by its name
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_rows_are_in_the_order_of_the_samples() -> None:
+    subspace = default_subspace(layers=2)
+    samples = list(subspace.samples())
+    assert len(samples) == len(subspace) == 4**3 * 2 * 5 * 2
+    assert [subspace.index(sample) for sample in samples] == list(range(len(samples)))
+    assert len({subspace.genotype(sample) for sample in samples}) == len(samples)
+    with pytest.raises(ValueError, match="normal/op_2_0: is free and fixed"):
+        SubSpace(subspace.free, {**subspace.fixed, "normal/op_2_0": "identity"})
+
+
+def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
+    """The PSNR is that of the plain network with the supernet's weights, the cost that of thop."""
+    subspace = small_subspace()
+    table = build_table(subspace, SETTINGS, tmp_path / "table.npz")
+    assert table.complete
+    assert [path.name for path in tmp_path.iterdir()] == ["table.npz"]
+    supernet = Supernet(SETTINGS)
+    supernet.train(subspace)
+    low, high = supernet._measured
+    for row, sample in enumerate(subspace.samples()):
+        genotype = subspace.genotype(sample)
+        network = supernet.network.freeze(genotype.to_sample())
+        assert table.psnr[row] == pytest.approx(patch_psnr(network, low, high, 2), abs=1e-4)
+        assert table.gmacs[row] == count(genotype, channels=2, layers=2).gmacs
+    loaded = ArchitectureTable.load(tmp_path / "table.npz")
+    assert loaded.subspace == subspace
+    assert np.array_equal(loaded.psnr, table.psnr)
+
+
+def test_an_interrupted_table_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build_table(small_subspace(), SETTINGS, tmp_path / "whole.npz")
+    path = tmp_path / "table.npz"
+    measured = Supernet.psnr
+    calls = 0
+
+    def interrupted(self: Supernet, genotype: object) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return measured(self, genotype)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table_builder, "_SAVE_EVERY", 1)
+        patch.setattr(Supernet, "psnr", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build_table(small_subspace(), SETTINGS, path)
+    assert int(np.isfinite(ArchitectureTable.load(path).psnr).sum()) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(Supernet, "train", lambda self, subspace: pytest.fail("is trained already"))
+        table = build_table(small_subspace(), SETTINGS, path)
+    assert np.array_equal(table.psnr, whole.psnr)
+    with pytest.raises(ValueError, match="holds a table of other settings"):
+        build_table(small_subspace(), BuildSettings(seed=1), path)
+
+
+def test_strategies_get_their_answers_from_the_table() -> None:
+    subspace = small_subspace()
+    rewards = np.arange(8.0)
+    engine = SequentialExecutionEngine()
+    GridSearch(seed=0)(table_space(subspace, rewards), engine)
+    models = engine.list_models()
+    assert sorted(model.metric for model in models) == rewards.tolist()
+    assert all(model.metric == subspace.index(model.sample) for model in models)
+
+
+def test_evaluations_are_counted_to_the_first_that_is_good_enough(example: ModuleType) -> None:
+    rewards = np.arange(300.0)
+    assert example.top_threshold(rewards) == 297  # three of 300
+    assert example.needed(np.array([5.0, 297.0, 299.0]), 297.0) == 2
+    assert example.needed(np.array([5.0, 296.0]), 297.0) is None
+    runs = {"a": [np.array([5.0, 298.0]), np.array([1.0, 2.0])]}
+    row = example.summary(runs, rewards, budget=2)[1]
+    assert row == ["a", "≥ 2 ± 0", "2", "1/2", "-149.00", "-149.00", "-149.00"]
+
+
+def test_the_example_compares_strategies(
+    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subspace = default_subspace(layers=2)
+    psnr = np.random.default_rng(0).normal(30, 1, len(subspace))
+    ArchitectureTable(subspace, psnr, np.ones(len(subspace)), {}).save(tmp_path / "table.npz")
+    files = ["--csv", str(tmp_path / "out.csv"), "--plot", str(tmp_path / "out.png")]
+    command = ["run", str(tmp_path / "table.npz"), "--seeds", "2", "--budget", "6", "--workers", "1", "--lambda", "1"]
+    names = ["Random", "TPE", "HierarchicalRL"]
+    assert example.main([*command, *files, "--only", *names]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == names
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with open(tmp_path / "out.csv", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found[row["strategy"], row["seed"]].append(float(row["reward"]))
+    assert {key: len(values) for key, values in found.items()} == {(name, seed): 6 for name in names for seed in "01"}
+    assert all(set(values) <= set(psnr.tolist()) for values in found.values())
+    assert found["Random", "0"] != found["Random", "1"]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    assert example.main([*command, *files]) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_an_incomplete_table_is_refused(
+    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subspace = small_subspace()
+    ArchitectureTable(subspace, np.full(8, np.nan), np.ones(8), {}).save(tmp_path / "table.npz")
+    assert example.main(["run", str(tmp_path / "table.npz")]) == 2
+    assert "is not complete; run `build`" in capsys.readouterr().err
+    (tmp_path / "other.npz").write_text("no table")
+    assert example.main(["run", str(tmp_path / "other.npz")]) == 2
+    assert "is not an architecture table" in capsys.readouterr().err
+    assert example.main(["run", str(tmp_path / "none.npz")]) == 2
+
+
+def test_the_examples_defaults_are_those_of_the_builder(example: ModuleType) -> None:
+    options = example._parser().parse_args(["build", "table.npz"])
+    default = BuildSettings()
+    assert {name: getattr(options, name) for name in vars(default)} == vars(default)
