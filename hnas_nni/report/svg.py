@@ -134,7 +134,7 @@ def network_svg(position: int, layers: int = DEFAULT_LAYERS, width: float = 9.7)
 def stylesheet() -> str:
     """Return the CSS that the pictures need, with a light and a dark theme; paper stays white in print."""
     light = {f"--hnas-{name}": colour for colour, name in _THEMES.items()} | {"--hnas-edge": PAPER}
-    dark = {f"--hnas-{name}": _DARK[colour] for colour, name in _THEMES.items()} | {"--hnas-edge": _DARK[MUTED]}
+    dark = {f"--hnas-{name}": _DARK[colour] for colour, name in _THEMES.items()} | {"--hnas-edge": _DARK[PAPER]}
     for name, colour in [*OPERATION_COLOURS.items(), *CELL_COLOURS.items()]:
         light[f"--hnas-line-{name}"] = colour
         dark[f"--hnas-line-{name}"] = on_dark(colour, _DARK[PAPER])
