@@ -63,7 +63,7 @@ the validation images; entropies are in nats.
 ARCHITECTURE_COLUMNS = ("rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype")
 """PSNR in dB on Y of the validation images with shared weights; pareto is 1 if none is both better and cheaper."""
 
-_PACKAGES = ("hnas-nni", "nni", "torch", "torchvision", "numpy", "pillow")
+_PACKAGES = ("hnas-nni", "nni", "torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
 
 
 class RunFolderError(ValueError):
