@@ -36,6 +36,10 @@ WINNER = "winner.json"
 SUPERNET = "supernet.safetensors"
 CHECKPOINT = "checkpoint.pt"
 TENSORBOARD = "tensorboard"
+_LOCK = ".lock"
+
+SEARCH_FOLDER = "search"
+"""Name of a search's folder in that of an NNI trial that is a whole search."""
 
 EPOCH_COLUMNS = (
     "epoch",
@@ -55,9 +59,9 @@ EPOCH_COLUMNS = (
 )
 """Columns before ``position_1`` .. ``position_L``, the mean probability of each position of the upsampling cell.
 
-Seconds count from the start, over all sessions. Loss is the epoch's mean; reward, PSNR (dB on Y) and GMAC are means over
-the architectures that the controller learnt from; the validation columns are of architectures drawn from the policy on
-the validation images; entropies are in nats.
+Seconds count from the start, over all sessions. Loss is the epoch's mean; reward, PSNR (dB on Y) and GMAC are means
+over the architectures that the controller learnt from; the validation columns are of architectures drawn from the
+policy on the validation images; entropies are in nats.
 """
 
 ARCHITECTURE_COLUMNS = ("rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype")
@@ -91,6 +95,18 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the search has come to its ranking."""
         return (self.path / ARCHITECTURES).is_file()
+
+    @property
+    def running(self) -> bool:
+        """Whether a search is at work here: a process holds :meth:`lock`."""
+        try:
+            with (self.path / _LOCK).open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # no lock, or a file system without
+            return False
+        return False
 
     def create(self, settings: Mapping[str, Any], command: str) -> None:
         """Make the folder and note settings, versions and command.
@@ -186,7 +202,7 @@ class RunFolder:
         RunFolderError
             If a search is running here.
         """
-        with (self.path / ".lock").open("w") as file:
+        with (self.path / _LOCK).open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -194,7 +210,7 @@ class RunFolder:
             yield
 
     def _others(self) -> Iterator[Path]:
-        return (entry for entry in self.path.iterdir() if entry.name != ".lock")
+        return (entry for entry in self.path.iterdir() if entry.name != _LOCK)
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.path / name) as temporary:

@@ -10,25 +10,36 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 
 COMMANDS = {
-    "search": "strategies.search.command",
     "data": "hnas_nni.cli.data",
-    "train": "hnas_nni.cli.train",
-    "show": "hnas_nni.cli.show",
+    "search": "strategies.search.command",
     "best": "hnas_nni.cli.best",
     "report": "hnas_nni.cli.report",
+    "show": "hnas_nni.cli.show",
+    "train": "hnas_nni.cli.train",
     "evaluate": "hnas_nni.cli.evaluate",
-    "export": "hnas_nni.cli.export",
-    "upscale": "hnas_nni.cli.upscale",
     "compare": "hnas_nni.cli.compare",
+    "upscale": "hnas_nni.cli.upscale",
+    "export": "hnas_nni.cli.export",
+    "completion": "hnas_nni.cli.completion",
 }
-"""Modules of the subcommands, in the order of the help."""
+"""Modules of the subcommands, in the order of the help, which is that of the work."""
 
+_EPILOG = """\
+hnas COMMAND --help describes a command, with examples.
+
+exit codes:
+  0    done
+  2    the input can't be used; a line on standard error says what to change
+  130  interrupted
+  141  the reader of a pipe went away
+"""
 _BROKEN_PIPE = 128 + 13
 _INTERRUPTED = 128 + 2
 
@@ -48,8 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         a pipe went away.
     """
     command = "hnas"
+    verbose = False
     try:
-        options = _parser().parse_args(argv)
+        options = make_parser().parse_args(argv)
+        verbose = options.verbose
+        if verbose:
+            _show_log()
         command = f"hnas {options.command}"
         code = import_module(COMMANDS[options.command]).run(options)
         sys.stdout.flush()
@@ -63,22 +78,46 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except (ValueError, OSError) as error:
+        if verbose:
+            import traceback
+
+            traceback.print_exc()
         print_error(command, one_line(error))
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
     parser = Parser(
         prog="hnas",
         description="Hierarchical neural architecture search for image super-resolution.",
-        epilog="hnas COMMAND --help describes a command, with examples.",
+        epilog=_EPILOG,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = import_module(module)
         command.configure(commands.add_parser(name, help=command.HELP, description=command.__doc__))
+    for _, leaf in subcommands(parser):
+        add_verbose(leaf)
     return parser
+
+
+def subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """Yield the words and the parser of every command without commands of its own, as (("data", "list"), ...)."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield (), parser
+    for group in groups:
+        for name, child in group.choices.items():
+            for words, leaf in subcommands(child):
+                yield (name, *words), leaf
+
+
+def _show_log() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 
 class _Version(argparse.Action):

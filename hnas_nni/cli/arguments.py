@@ -8,7 +8,25 @@ from pathlib import Path
 from hnas_nni.cli.architecture import GENOTYPE_HELP, NamedArchitecture, read_architecture
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 
-__all__ = ["GENOTYPE_HELP", "add_force", "add_network_size", "check_output", "network_sizes", "read_genotype"]
+__all__ = [
+    "DEVICES",
+    "GENOTYPE_HELP",
+    "add_device",
+    "add_force",
+    "add_json",
+    "add_network_size",
+    "add_quiet",
+    "add_threads",
+    "add_verbose",
+    "add_working_dir",
+    "check_output",
+    "network_sizes",
+    "read_genotype",
+    "use_threads",
+]
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Devices of a search or a training; a single GPU of several is chosen with ``CUDA_VISIBLE_DEVICES``."""
 
 _SIZES = {"layers": DEFAULT_LAYERS, "scale": 2, "channels": 64}
 
@@ -23,14 +41,14 @@ def add_network_size(parser: argparse.ArgumentParser, *, of_model: bool = False)
 
     With `of_model` those that are not given are None; :func:`network_sizes` then decides.
     """
-    for name, what in (
-        ("layers", "blocks of the network, L"),
-        ("scale", "upscaling factor: 2, 3 or 4"),
-        ("channels", "channels of an operation, C"),
+    for name, metavar, what in (
+        ("layers", "N", "L, blocks of the network"),
+        ("scale", "S", "upscaling factor: 2, 3 or 4"),
+        ("channels", "N", "C, channels of an operation"),
     ):
         usual = f"the model's, or {_SIZES[name]}" if of_model else str(_SIZES[name])
         default = None if of_model else _SIZES[name]
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{what} ({usual})")
+        parser.add_argument(f"--{name}", type=int, default=default, metavar=metavar, help=f"{what} ({usual})")
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
@@ -45,6 +63,64 @@ def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) 
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Add ``--force``, without which no file is replaced."""
     parser.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Add ``--json``: what the command finds, for a program to read."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_quiet(parser: argparse._ActionsContainer) -> None:
+    """Add ``-q``: no progress, no notes on what was written."""
+    parser.add_argument("-q", "--quiet", action="store_true", help="print results and errors only")
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Add ``-v``, which :func:`hnas_nni.cli.main` gives to every command."""
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show the log of the work, and where in the code an error arose"
+    )
+
+
+def add_device(parser: argparse._ActionsContainer, *, numbered: bool = False) -> None:
+    """Add ``--device``: one of :data:`DEVICES`, or with `numbered` also a certain GPU."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=None if numbered else DEVICES,
+        metavar="DEVICE",
+        help=f"auto (CUDA where there is one), cpu{', cuda or cuda:1' if numbered else ' or cuda'} (%(default)s)",
+    )
+
+
+def add_threads(parser: argparse._ActionsContainer) -> None:
+    """Add ``--threads``; :func:`use_threads` heeds it."""
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads, 0 for torch's own choice (%(default)s)"
+    )
+
+
+def use_threads(threads: int) -> None:
+    """Set the CPU threads of torch; 0 leaves its own choice.
+
+    Raises
+    ------
+    ValueError
+        If the number is below 0.
+    """
+    if threads < 0:
+        raise ValueError(f"--threads: {threads} is not valid; give at least 0")
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def add_working_dir(parser: argparse.ArgumentParser) -> None:
+    """Add ``--working-dir``, for experiments that NNI's own list does not have."""
+    parser.add_argument(
+        "--working-dir", type=Path, metavar="DIR", help="experimentWorkingDirectory, if NNI does not know the search"
+    )
 
 
 def check_output(path: Path, force: bool) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.cli.arguments import add_force, check_output
+from hnas_nni.cli.arguments import add_force, add_json, add_working_dir, check_output
 from hnas_nni.cli.terminal import strong, table
 
 if TYPE_CHECKING:
@@ -47,13 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write the winner's weights from the search (.safetensors)",
     )
     add_force(parser)
-    parser.add_argument(
-        "--working-dir",
-        type=Path,
-        metavar="DIR",
-        help="experimentWorkingDirectory, if NNI does not know the search",
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_working_dir(parser)
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:

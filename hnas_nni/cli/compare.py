@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import add_force, check_output
+from hnas_nni.cli.arguments import add_force, add_quiet, check_output, use_threads
 from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         required=True,
-        metavar="SET",
-        help="a folder of HR images or of HR/LR pairs, or photos for the embedded photographs",
+        metavar="DIR",
+        help="a folder of HR images or of HR/LR pairs, or 'photos' for the embedded ones",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to write (.png)")
     parser.add_argument(
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_inference_options(parser)
     add_force(parser)
-    parser.add_argument("--quiet", "-q", action="store_true", help="print neither progress nor what was written")
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> None:
     from hnas_nni.inference import choose_device, enlarge, read_models
     from hnas_nni.report.comparison import draw_comparison, stack, write_png
 
+    use_threads(options.threads)
     device = choose_device(options.device)
     models = read_models(options.models, options.scale, device, ensemble=options.self_ensemble)
     pairs = _chosen(load_pairs(options.data, models[0].scale), options, [name for name in crops if name is not None])

@@ -15,17 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.cli.arguments import add_force
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet
 from hnas_nni.cli.terminal import print_error, strong, table
 
 HELP = "fetch the paper's image sets, prepare your own, check a folder"
 _EXAMPLES = """\
 examples:
   hnas data list
-  hnas data fetch DIV2K Set5 Set14 --to data
-  hnas data fetch Set5 --to data --url https://mirror.example/Set5.zip
-  hnas data prepare photos --to pairs --scale 2 3 4
+  hnas data fetch DIV2K Set5 Set14 --out data
+  hnas data fetch Set5 --out data --url https://mirror.example/Set5.zip
+  hnas data prepare photos --out pairs --scale 2 3 4
   hnas data check pairs --scale 2
+"""
+_LIST_EXAMPLES = """\
+examples:
+  hnas data list
+  hnas data list --json
 """
 _FETCH_EXAMPLES = """\
 A download that broke off goes on when the same command is given again. Where a set's publisher states no checksum, that
@@ -33,16 +38,16 @@ of the first download is kept in DIR/checksums.json, and later ones must be the 
 yourself, as Set5.zip, is taken instead of a download.
 
 examples:
-  hnas data fetch DIV2K Set5 --to data
-  hnas data fetch Set5 --to data --url https://mirror.example/Set5.zip --sha256 0123...
+  hnas data fetch DIV2K Set5 --out data
+  hnas data fetch Set5 --out data --url https://mirror.example/Set5.zip --sha256 0123...
 """
 _PREPARE_EXAMPLES = """\
 Writes DIR/image_SRF_2/a_SRF_2_HR.png, HR cut to a multiple of the scale, and a_SRF_2_LR.png, which is MATLAB's bicubic
 imresize of it to the bit. Given again, it goes on where it was interrupted, and makes anew what has changed.
 
 examples:
-  hnas data prepare photos --to pairs
-  hnas data prepare data/BSD100 --to BSD100_pairs --scale 2 3 4 --workers 8
+  hnas data prepare photos --out pairs
+  hnas data prepare data/BSD100 --out BSD100_pairs --scale 2 3 4 --workers 8
 """
 _CHECK_EXAMPLES = """\
 examples:
@@ -55,8 +60,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the actions of ``hnas data`` and their options."""
     parser.epilog = _EXAMPLES
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="show the sets", description="Show the sets that can be fetched.")
-    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing = actions.add_parser(
+        "list", help="show the sets", description="Show the sets that can be fetched.", epilog=_LIST_EXAMPLES
+    )
+    add_json(listing)
 
     fetching = actions.add_parser(
         "fetch",
@@ -65,15 +72,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=_FETCH_EXAMPLES,
     )
     fetching.add_argument("names", nargs="+", metavar="NAME", help="a set of hnas data list")
-    fetching.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of the sets; made if need be")
+    fetching.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the sets; made if need be")
     fetching.add_argument(
-        "--url", action="append", default=[], help="a mirror; once for each archive of the one set that is fetched"
+        "--url",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a mirror; once for each archive of the one set that is fetched",
     )
     fetching.add_argument("--sha256", action="append", default=[], metavar="HEX", help="its checksum, likewise")
     fetching.add_argument("--retries", type=int, default=4, metavar="N", help="tries without progress (%(default)s)")
     fetching.add_argument("--keep-archives", action="store_true", help="keep the archives after unpacking")
     add_force(fetching)
-    _add_quiet(fetching)
+    add_quiet(fetching)
 
     preparing = actions.add_parser(
         "prepare",
@@ -82,13 +93,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         epilog=_PREPARE_EXAMPLES,
     )
     preparing.add_argument("folder", type=Path, metavar="FOLDER", help="HR images of any kind")
-    preparing.add_argument("--to", type=Path, required=True, metavar="DIR", help="folder of the pairs")
+    preparing.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the pairs; made if need be"
+    )
     preparing.add_argument(
         "--scale", type=int, nargs="+", default=[2], metavar="S", help="factors between LR and HR (%(default)s)"
     )
     preparing.add_argument("--workers", type=int, metavar="N", help="processes (one for each CPU)")
     add_force(preparing)
-    _add_quiet(preparing)
+    add_quiet(preparing)
 
     checking = actions.add_parser(
         "check",
@@ -98,8 +111,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     checking.add_argument("folder", metavar="FOLDER", help="images, LR/HR pairs, or 'photos' for the embedded ones")
     checking.add_argument("--scale", type=int, default=2, metavar="S", help="factor between LR and HR (%(default)s)")
-    checking.add_argument("--json", action="store_true", help="print JSON")
-    _add_quiet(checking)
+    add_json(checking)
+    add_quiet(checking)
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -111,10 +124,6 @@ def run(options: argparse.Namespace) -> int | None:
         "check": _check,
     }
     return actions[options.action](options)
-
-
-def _add_quiet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -163,7 +172,7 @@ def _fetch(options: argparse.Namespace) -> None:
     for entry in sets:
         done = fetch(
             entry,
-            options.to,
+            options.out,
             urls=options.url,
             sha256=options.sha256,
             force=options.force,
@@ -183,7 +192,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
     done = prepare(
         options.folder,
-        options.to,
+        options.out,
         options.scale,
         workers=options.workers,
         force=options.force,
@@ -191,7 +200,7 @@ def _prepare(options: argparse.Namespace) -> int:
     )
     for failure in done.failures:
         print_error("hnas data", failure)
-    print(f"{options.to}: {done.made} pairs made, {done.kept} were there already")
+    print(f"{options.out}: {done.made} pairs made, {done.kept} were there already")
     return 2 if done.failures else 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import add_force, check_output
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output, use_threads
 from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
 from hnas_nni.cli.terminal import table
 
@@ -28,7 +28,7 @@ _EXAMPLES = """\
 examples:
   hnas evaluate model.safetensors --data Set5 Set14
   hnas evaluate bicubic model.safetensors --data Set5 --per-image
-  hnas evaluate bicubic --scale 3 --data photos --json -
+  hnas evaluate bicubic --scale 3 --data photos --json
   hnas evaluate model.safetensors --data Set5 Set14 --published --markdown results.md
   hnas evaluate model.safetensors --data Set5 --self-ensemble --save-images sr
 """
@@ -42,18 +42,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data",
         nargs="+",
         required=True,
-        metavar="SET",
-        help="test sets: folders of HR images or of HR/LR pairs, or photos for the embedded photographs",
+        metavar="DIR",
+        help="test sets: folders of HR images or of HR/LR pairs, or 'photos' for the embedded ones",
     )
     add_inference_options(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of each set")
     parser.add_argument("--per-image", action="store_true", help="also print every image")
     parser.add_argument("--published", action="store_true", help="put published results of other methods beside (x2)")
     parser.add_argument("--save-images", type=Path, metavar="DIR", help="write SR images to DIR/set/model/image.png")
-    for name, what in (("csv", "every image as CSV"), ("json", "everything as JSON"), ("markdown", "the table")):
+    for name, what in (("csv", "every image as CSV"), ("markdown", "the table")):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"write {what} to FILE, or - to print it")
     add_force(parser)
-    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar")
+    add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
         summary_table,
     )
 
+    use_threads(options.threads)
     device = choose_device(options.device)
     models = read_models(options.models, options.scale, device, ensemble=options.self_ensemble)
     scale = models[0].scale
@@ -106,11 +108,11 @@ def run(options: argparse.Namespace) -> None:
     header, rows = summary_table(models, scores, options.published)
     if options.csv is not None:
         _write(options.csv, scores_csv(scores))
-    if options.json is not None:
+    if options.json:
         data = scores_data(models, scores)
         if options.published:
             data["published"] = {"source": SOURCE, "results": published_data(scale, names)}
-        _write(options.json, json.dumps(data, indent=2, allow_nan=False) + "\n")
+        print(json.dumps(data, indent=2, allow_nan=False))
     if options.markdown is not None:
         source = f"\nPublished: {SOURCE}.\n" if options.published else ""
         _write(options.markdown, markdown_table(header, rows) + source)
@@ -150,8 +152,8 @@ def _notes(options: argparse.Namespace, models: Sequence[Model], scores: Sequenc
 
 def _check_outputs(options: argparse.Namespace) -> bool:
     """Check what is to be written; return whether one of it goes to standard output."""
-    paths = [path for path in (options.csv, options.json, options.markdown) if path is not None]
-    if paths.count(_STANDARD_OUTPUT) > 1:
+    paths = [path for path in (options.csv, options.markdown) if path is not None]
+    if paths.count(_STANDARD_OUTPUT) + options.json > 1:
         raise ValueError("only one of --csv, --json and --markdown can be printed; give files for the others")
     for path in paths:
         if path != _STANDARD_OUTPUT:
@@ -160,7 +162,7 @@ def _check_outputs(options: argparse.Namespace) -> bool:
             raise ValueError(f"{path}: given for two outputs; give different files")
     if options.save_images is not None and options.save_images.exists() and not options.save_images.is_dir():
         raise NotADirectoryError(f"{options.save_images}: is a file; give the name of a folder")
-    return _STANDARD_OUTPUT in paths
+    return options.json or _STANDARD_OUTPUT in paths
 
 
 def _image_path(folder: Path, dataset: str, model: str, image: str) -> Path:

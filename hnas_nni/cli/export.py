@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hnas_nni.cli.arguments import add_force, check_output
+from hnas_nni.cli.arguments import add_force, add_json, check_output
 
 HELP = "export a trained network to ONNX, TorchScript or torch.export"
 _FORMATS = ("onnx", "torchscript", "exported")
@@ -32,9 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=_FORMATS,
         help="its format (by its ending: .onnx, .pt for TorchScript, .pt2 for torch.export)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the images that the file is checked with (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the images that the file is checked with (%(default)s)"
+    )
     add_force(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import Literal
 
+from hnas_nni.cli.arguments import add_device, add_threads
+
 MODEL_HELP = "a model file (.safetensors), or bicubic"
 
 
 def add_inference_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--scale``, ``--device``, ``--tile`` and ``--self-ensemble``."""
-    parser.add_argument("--scale", type=int, help="upscaling factor; needed if bicubic is the only model")
-    parser.add_argument("--device", default="auto", help="auto (CUDA if there is one), cpu, cuda, cuda:1, ...")
+    """Add ``--scale``, ``--device``, ``--threads``, ``--tile`` and ``--self-ensemble``."""
+    parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor; needed if bicubic is the only model")
+    add_device(parser, numbered=True)
+    add_threads(parser)
     parser.add_argument(
         "--tile",
         type=_tile,

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import add_force, check_output
+from hnas_nni.cli.arguments import add_force, add_quiet, add_working_dir, check_output
 
 if TYPE_CHECKING:
     from hnas_nni.report.page import SearchHistory
@@ -48,8 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw the cells of the N best architectures (%(default)s)",
     )
     parser.add_argument("--watch", type=int, metavar="SECONDS", help="make it anew until the search ends")
-    parser.add_argument("--working-dir", type=Path, metavar="DIR", help="experimentWorkingDirectory of the search")
-    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing")
+    add_working_dir(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -7,7 +7,14 @@ import json
 from pathlib import Path
 
 from hnas_nni.cli.architecture import read_architecture
-from hnas_nni.cli.arguments import GENOTYPE_HELP, add_force, add_network_size, check_output, network_sizes
+from hnas_nni.cli.arguments import (
+    GENOTYPE_HELP,
+    add_force,
+    add_json,
+    add_network_size,
+    check_output,
+    network_sizes,
+)
 from hnas_nni.cli.terminal import strong
 from hnas_nni.report import describe, picture_format
 
@@ -29,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw it to FILE: .svg, .png or .pdf")
     add_force(parser)
     add_network_size(parser, of_model=True)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Leave the longest name of a command its room; argparse forgets by how much it indents them."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that keeps line breaks of descriptions and reports errors in one line."""
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", _HelpFormatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
 

@@ -14,7 +14,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import GENOTYPE_HELP, add_network_size, read_genotype
+from hnas_nni.cli.arguments import (
+    GENOTYPE_HELP,
+    add_device,
+    add_json,
+    add_network_size,
+    add_quiet,
+    add_threads,
+    read_genotype,
+    use_threads,
+)
 from hnas_nni.cli.terminal import strong
 from hnas_nni.retraining.settings import EMBEDDED, PRECISIONS, TrainingSettings
 
@@ -28,7 +37,7 @@ tensorboard/ and the checkpoint from which the same command goes on.
 
 examples:
   hnas train winner.json --data DIV2K/DIV2K_train_HR --validation Set5 --out runs/winner
-  hnas train HNAS-A --data DIV2K/DIV2K_train_HR --validation Set5 --precision bf16-mixed --devices 4 --out runs/a
+  hnas train HNAS-A --data DIV2K/DIV2K_train_HR --validation Set5 --precision bf16 --devices 4 --out runs/a
   hnas train winner.json --layers 6 --channels 16 --epochs 20 --steps-per-epoch 200 --out runs/small
   hnas train winner.json --scale 4 --init runs/winner/best.safetensors --data DIV2K/DIV2K_train_HR --out runs/winner_x4
 """
@@ -44,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=list(default.data),
         metavar="DIR",
-        help='folders of training images: HR, or LR and HR; "photos" for the few that come along (%(default)s)',
+        help='folders of training images: HR, or LR and HR; "photos" for the few that come along (photos)',
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the training; made if need be"
@@ -75,12 +84,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", metavar="FILE", help="start from the weights of a model file of the same architecture"
     )
-    parser.add_argument("--accelerator", default="auto", metavar="NAME", help="auto, cpu or gpu (%(default)s)")
-    parser.add_argument("--devices", default="1", metavar="N", help="how many, or auto for all (%(default)s)")
+    add_device(parser)
+    parser.add_argument("--devices", default="1", metavar="N", help="how many of them, or auto for all (%(default)s)")
+    add_threads(parser)
     parser.add_argument("--force", action="store_true", help="start over in a folder that has a training")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
-    parser.add_argument("--verbose", action="store_true", help="let Lightning say what it does")
+    add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -95,6 +104,7 @@ def run(options: argparse.Namespace) -> None:
     )
     settings.check()
     genotype.check_layers(settings.layers)
+    use_threads(options.threads)
     from hnas_nni.retraining.folder import is_first_process
     from hnas_nni.retraining.run import train
 
@@ -102,7 +112,7 @@ def run(options: argparse.Namespace) -> None:
         genotype,
         settings,
         options.out,
-        accelerator=options.accelerator,
+        accelerator=options.device,
         devices=options.devices,
         force=options.force,
         quiet=options.quiet,

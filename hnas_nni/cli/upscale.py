@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hnas_nni.cli.arguments import add_force
+from hnas_nni.cli.arguments import add_force, add_quiet, use_threads
 from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
 from hnas_nni.cli.terminal import one_line, print_error
 
@@ -44,19 +44,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="picture files, or folders of them")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if missing")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if need be")
     add_inference_options(parser)
     parser.add_argument("--format", choices=_FORMATS, help="format to write (that of each picture)")
-    parser.add_argument("--quality", type=int, default=95, metavar="Q", help="of JPEG and WebP, 1..100 (%(default)s)")
+    parser.add_argument("--quality", type=int, default=95, metavar="N", help="of JPEG and WebP, 1..100 (%(default)s)")
     parser.add_argument(
         "--max-megapixels",
         type=float,
         default=250,
-        metavar="M",
+        metavar="X",
         help="refuse larger pictures: a small file can hold one that fills the memory (%(default)s)",
     )
     add_force(parser)
-    parser.add_argument("--quiet", "-q", action="store_true", help="print neither progress nor what was written")
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
     from hnas_nni.inference import choose_device, read_model
 
+    use_threads(options.threads)
     device = choose_device(options.device)
     model = read_model(options.model, options.scale, device, ensemble=options.self_ensemble)
     failed = 0

@@ -144,7 +144,7 @@ def check_request(data_set: DataSet, urls: Sequence[str] = (), sha256: Sequence[
     if not data_set.archives:
         raise DataError(
             f"{data_set.name}: needs a registration with its authors, see {data_set.source}; then make LR/HR pairs of "
-            f"the images they send you: hnas data prepare FOLDER --to {data_set.name}"
+            f"the images they send you: hnas data prepare FOLDER --out {data_set.name}"
         )
     for option, values in (("--url", urls), ("--sha256", sha256)):
         if values and len(values) != len(data_set.archives):

@@ -26,7 +26,7 @@ from hnas_nni.retraining.quiet import silence_lightning
 from hnas_nni.retraining.settings import TrainingSettings
 from hnas_nni.run_folder import TENSORBOARD, RunFolderError
 
-_LIGHTNINGS_PRECISION = {"32": "32-true"}
+_LIGHTNINGS_PRECISION: dict[str, Any] = {"32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 _LOG_STEPS = 50
 
 
@@ -78,7 +78,7 @@ def train(
     out
         The folder, see :mod:`hnas_nni.retraining.folder`; made if need be.
     accelerator, devices
-        Lightning's: "auto", "cpu" or "gpu", and how many. Several train on the same batch, each on a part of it.
+        Lightning's: "auto", "cpu" or "cuda", and how many. Several train on the same batch, each on a part of it.
     force
         Start over, in a folder that has a training already.
     quiet
@@ -149,7 +149,7 @@ def _trainer(
             devices=int(devices) if devices.isdecimal() else devices,
             # Of some architectures a cell never reads one of its inputs.
             strategy="auto" if devices == "1" else "ddp_find_unused_parameters_true",
-            precision=_LIGHTNINGS_PRECISION.get(settings.precision, settings.precision),
+            precision=_LIGHTNINGS_PRECISION[settings.precision],
             max_epochs=settings.epochs,
             callbacks=[checkpoints] if quiet else [checkpoints, TrainingProgress()],
             logger=TensorBoardLogger(folder.path, name="", version=TENSORBOARD),
@@ -160,7 +160,7 @@ def _trainer(
         )
     except (MisconfigurationException, ValueError, TypeError) as error:
         message = " ".join(str(error).split())
-        raise ValueError(f"--accelerator {accelerator} --devices {devices}: can't be used here: {message}") from error
+        raise ValueError(f"--device {accelerator} --devices {devices}: can't be used here: {message}") from error
 
 
 def _alone(folder: TrainingFolder, first: bool) -> contextlib.AbstractContextManager[None]:

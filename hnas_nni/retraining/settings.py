@@ -12,8 +12,8 @@ from hnas_nni.genotype import DEFAULT_LAYERS
 EMBEDDED = "photos"
 """Name of the embedded photographs; :mod:`hnas_nni.data` has it too, but takes longer to import."""
 
-PRECISIONS = ("32", "16-mixed", "bf16-mixed")
-"""Lightning's names of the number formats that a training may use."""
+PRECISIONS = ("32", "16", "bf16")
+"""Number formats that a training may use; those of 16 bits by automatic mixed precision."""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_threads
 from hnas_nni.cli.terminal import table
-from strategies.search.settings import DEVICES, MINIATURE, PRECISIONS, RANKINGS, SearchSettings
+from strategies.search.settings import MINIATURE, PRECISIONS, RANKINGS, SearchSettings
 
 HELP = "search with shared weights (the paper's Algorithm 1)"
 
+_METAVARS = {"scale": "S"}
 _CONTROLLERS = ("hierarchical", "unconditioned", "random")
 _SHOWN = 5
 _EXAMPLES = """\
@@ -44,9 +46,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     def add(group: Any, name: str, text: str, **more: Any) -> None:
         value = getattr(default, name.replace("-", "_"))
         shown = f"{value}" if name.replace("-", "_") not in MINIATURE else f"{value}; {_miniature(name)} in miniature"
+        if "choices" not in more:
+            more["metavar"] = _METAVARS.get(name, {int: "N", float: "X"}[type(value)])
         group.add_argument(f"--{name}", type=type(value), help=f"{text} ({shown})", **more)
 
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the search")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the search; made if need be")
     parser.add_argument(
         "--miniature", action="store_true", help="defaults for minutes on a CPU in place of the paper's"
     )
@@ -63,12 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     space = parser.add_argument_group("space and reward")
     add(space, "scale", "upscaling factor: 2, 3 or 4")
     add(space, "channels", "C, channels of an operation")
-    add(space, "layers", "L, blocks of a network")
+    add(space, "layers", "L, blocks of the network")
     space.add_argument("--batch-norm", action="store_true", default=None, help="batch norm while searching (off)")
     space.add_argument(
         "--lambda",
         dest="reward_lambda",
         type=float,
+        metavar="X",
         help=f"weight of PSNR against multiply-adds; 0.2, 0.6, 0.9 for the paper's A, B, C ({default.reward_lambda})",
     )
     add(space, "cost-scale", "dB that a billion multiply-adds cost")
@@ -103,17 +108,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(result, "validation-architectures", "architectures measured after each epoch")
     add(result, "candidates", "architectures drawn and ranked at the end")
     add(result, "rank-by", "reward, or psnr as in the paper", choices=RANKINGS)
-    result.add_argument("--json", action="store_true", help="print the ranking as JSON")
+    add_json(result)
 
     machine = parser.add_argument_group("machine")
     add(machine, "seed", "of everything random")
-    add(machine, "device", "auto, cpu or cuda", choices=DEVICES)
+    add_device(machine)
     add(machine, "precision", "32, or bf16 for automatic mixed precision", choices=PRECISIONS)
-    add(machine, "threads", "CPU threads, 0 for torch's default")
+    add_threads(machine)
     machine.add_argument(
-        "--checkpoint-seconds", type=float, default=60.0, help="save the state so often within an epoch (%(default)s)"
+        "--checkpoint-seconds",
+        type=float,
+        default=60.0,
+        metavar="X",
+        help="save the state so often within an epoch (%(default)s)",
     )
-    machine.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+    add_quiet(machine)
 
 
 def settings_of(options: argparse.Namespace) -> SearchSettings:
@@ -154,7 +163,8 @@ def run(options: argparse.Namespace) -> None:
     print(f"\n{len(ranking)} architectures ranked in {options.out / 'architectures.csv'}; * is on the Pareto set")
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
-    print(f"        hnas train {options.out / 'winner.json'} --scale {settings.scale} --layers {settings.layers}")
+    sizes = f"--scale {settings.scale} --layers {settings.layers}"
+    print(f"        hnas train {options.out / 'winner.json'} {sizes} --out DIR")
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> str:

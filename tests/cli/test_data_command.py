@@ -66,7 +66,7 @@ def test_lists_the_sets(capsys: pytest.CaptureFixture[str]) -> None:
 def test_fetches_a_set_and_leaves_it_the_second_time(
     server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["data", "fetch", "set5", "--to", str(tmp_path), "--url", server.url("Set5.zip"), "-q"]
+    arguments = ["data", "fetch", "set5", "--out", str(tmp_path), "--url", server.url("Set5.zip"), "-q"]
     assert main(arguments) == 0
     checksum = hashlib.sha256(SET5).hexdigest()
     assert capsys.readouterr().out == f"{tmp_path / 'Set5'}: 30 images (archive's SHA-256 {checksum})\n"
@@ -82,7 +82,7 @@ def test_goes_on_where_it_was_interrupted(
     server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.drop_after = [50_000]
-    arguments = ["data", "fetch", "Set5", "--to", str(tmp_path), "--url", server.url("Set5.zip"), "--retries", "0"]
+    arguments = ["data", "fetch", "Set5", "--out", str(tmp_path), "--url", server.url("Set5.zip"), "--retries", "0"]
     assert main(arguments) == 2
     assert "50,000 bytes are kept" in _error(capsys)
     assert not (tmp_path / "Set5").exists()
@@ -94,16 +94,16 @@ def test_goes_on_where_it_was_interrupted(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch", "Set6", "--to", "data"], "Set6: no such set; known are DIV2K, Set5, "),
-        (["fetch", "Set5", "Manga109", "--to", "data"], "Manga109: needs a registration with its authors"),
+        (["fetch", "Set6", "--out", "data"], "Set6: no such set; known are DIV2K, Set5, "),
+        (["fetch", "Set5", "Manga109", "--out", "data"], "Manga109: needs a registration with its authors"),
         (
-            ["fetch", "Set5", "Set14", "--to", "data", "--url", "http://host/a.zip"],
+            ["fetch", "Set5", "Set14", "--out", "data", "--url", "http://host/a.zip"],
             "--url and --sha256 are for one set",
         ),
-        (["fetch", "Set5", "--to", "data", "--retries", "-1"], "--retries: -1 is not valid"),
-        (["fetch", "Set5", "--to", "data", "--url", "Set5.zip"], "Set5.zip: not an http or https address"),
-        (["prepare", "nowhere", "--to", "pairs"], "nowhere: no such folder"),
-        (["prepare", "photos", "--to", "pairs", "--scale", "0"], "the scale must be a whole number of at least 1"),
+        (["fetch", "Set5", "--out", "data", "--retries", "-1"], "--retries: -1 is not valid"),
+        (["fetch", "Set5", "--out", "data", "--url", "Set5.zip"], "Set5.zip: not an http or https address"),
+        (["prepare", "nowhere", "--out", "pairs"], "nowhere: no such folder"),
+        (["prepare", "photos", "--out", "pairs", "--scale", "0"], "the scale must be a whole number of at least 1"),
         (["check", "nowhere"], "nowhere: no such folder"),
         (["check", "."], "no images in this folder"),
     ],
@@ -122,7 +122,7 @@ def test_bad_input_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "missing"), [([], "ACTION"), (["fetch", "Set5"], "--to"), (["prepare"], "FOLDER")]
+    ("arguments", "missing"), [([], "ACTION"), (["fetch", "Set5"], "--out"), (["prepare"], "FOLDER")]
 )
 def test_missing_arguments(arguments: list[str], missing: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", *arguments]) == 2
@@ -136,7 +136,7 @@ def test_prepares_what_can_be_and_names_the_rest(tmp_path: Path, capsys: pytest.
     originals.mkdir()
     for name in ("a", "b"):
         Image.effect_noise((70, 50), 80).save(originals / f"{name}.png")
-    arguments = ["data", "prepare", str(originals), "--to", str(pairs), "--scale", "2", "4", "--workers", "1"]
+    arguments = ["data", "prepare", str(originals), "--out", str(pairs), "--scale", "2", "4", "--workers", "1"]
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"{pairs}: 4 pairs made, 0 were there already\n"
     (originals / "c.png").write_bytes(b"no image")

@@ -41,7 +41,7 @@ def _in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
-    assert main(["evaluate", *arguments, "--json", "-"]) == 0
+    assert main(["evaluate", *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -71,11 +71,11 @@ def test_figures_are_those_of_the_images(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_csv_markdown_and_table_agree_with_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = ["--csv", str(tmp_path / "all.csv"), "--json", str(tmp_path / "all.json")]
-    arguments = ["evaluate", "bicubic", "attention.safetensors", "--data", "Set5", *files]
-    assert main([*arguments, "--per-image", "--published", "--markdown", str(tmp_path / "table.md")]) == 0
+    files = ["--csv", str(tmp_path / "all.csv"), "--markdown", str(tmp_path / "table.md")]
+    arguments = ["bicubic", "attention.safetensors", "--data", "Set5", "--published"]
+    assert main(["evaluate", *arguments, *files, "--per-image"]) == 0
     printed = capsys.readouterr().out
-    document = json.loads((tmp_path / "all.json").read_text())
+    document = _json(capsys, *arguments)
     markdown = (tmp_path / "table.md").read_text()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
     assert len(rows) == 2 * 3
@@ -171,10 +171,10 @@ def test_replaces_files_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixt
         (["local.safetensors", "--data", "Set5", "copy/Set5"], "two sets are called Set5"),
         (["local.safetensors", "--data", "photos", "--published"], "but the sets are called photos"),
         (["bicubic", "--scale", "3", "--data", "Set5", "--published"], "published results are of x2 only"),
-        (["local.safetensors", "--data", "Set5", "--json", "-", "--csv", "-"], "only one of --csv, --json"),
-        (["local.safetensors", "--data", "Set5", "--json", "it", "--csv", "it"], "it: given for two outputs"),
+        (["local.safetensors", "--data", "Set5", "--json", "--csv", "-"], "only one of --csv, --json"),
+        (["local.safetensors", "--data", "Set5", "--markdown", "it", "--csv", "it"], "it: given for two outputs"),
         (["local.safetensors", "--data", "Set5", "--csv", "nowhere/it.csv"], "nowhere: no such folder; create it"),
-        (["local.safetensors", "--data", "Set5", "--json", "broken.safetensors"], "exists already; give another"),
+        (["local.safetensors", "--data", "Set5", "--csv", "broken.safetensors"], "exists already; give another"),
         (["local.safetensors", "--data", "Set5", "--save-images", "broken.safetensors"], "is a file; give the name"),
         (["local.safetensors", "--data", "Set5", "--tile", "0"], "argument --tile: '0' is not valid; give a number"),
         (["local.safetensors"], "the following arguments are required: --data"),

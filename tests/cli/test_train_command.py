@@ -84,7 +84,8 @@ def test_without_validation_images_the_last_network_is_the_result(
         (["--precision", "8"], "argument --precision: invalid choice: '8'"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--devices", "none"], "--devices none: can't be used here"),
-        (["--accelerator", "abacus"], "--accelerator abacus --devices 1: can't be used here"),
+        (["--device", "abacus"], "argument --device: invalid choice: 'abacus'"),
+        (["--threads", "-1"], "--threads: -1 is not valid; give at least 0"),
         (["--patch", "64"], "none of the 2 images can be used"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_kill_leaves_no_half_file_and_costs_only_what_was_under_way(
         Image.fromarray(np.roll(photos["astronaut"].hr, index, axis=0)[:300]).save(
             originals / f"{index:02}.png", compress_level=1
         )
-    command = [sys.executable, "-m", "hnas_nni.cli", "data", "prepare", str(originals), "--to", str(pairs)]
+    command = [sys.executable, "-m", "hnas_nni.cli", "data", "prepare", str(originals), "--out", str(pairs)]
     process = subprocess.Popen([*command, "--workers", "1"], stdout=subprocess.DEVNULL)
     while process.poll() is None and len(list(pairs.glob("image_SRF_2/*_LR.png"))) < 3:
         time.sleep(0.005)

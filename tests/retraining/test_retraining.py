@@ -36,7 +36,7 @@ def command(folder: Path, *options: str, **settings: Any) -> list[str]:
     given = {**TINY, **settings}
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     python = [sys.executable, "-m", "hnas_nni.cli", "train", str(folder.parent / "genotype.json")]
-    return [*python, "--out", str(folder), "--accelerator", "cpu", *arguments, *options]
+    return [*python, "--out", str(folder), "--device", "cpu", *arguments, *options]
 
 
 def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], **tolerance: float) -> None:

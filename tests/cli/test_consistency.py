@@ -1,0 +1,201 @@
+"""The command line as one piece: what is called the same means the same, in every command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hnas_nni.cli import COMMANDS, main, make_parser, subcommands
+
+PARSERS = dict(subcommands(make_parser()))
+_IDS = [" ".join(words) for words in PARSERS]
+
+_FOR_PROGRAMS = {"data list", "data check", "search", "best", "show", "train", "evaluate", "export"}
+"""Commands whose answer is figures, which a program would read."""
+
+_WITH_PROGRESS = {"data fetch", "data prepare", "data check", "search", "report"} | {
+    "train",
+    "evaluate",
+    "compare",
+    "upscale",
+}
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    return (action for action in parser._actions if action.option_strings and action.dest != "help")
+
+
+def _by_option() -> dict[str, list[tuple[str, argparse.Action]]]:
+    found = defaultdict(list)
+    for words, parser in PARSERS.items():
+        for action in _options(parser):
+            for name in action.option_strings:
+                found[name].append((" ".join(words), action))
+    return found
+
+
+def _has(option: str) -> set[str]:
+    return {command for command, _ in _by_option()[option]}
+
+
+def test_commands_stand_in_the_order_of_the_work() -> None:
+    assert list(COMMANDS) == [
+        *("data", "search", "best", "report", "show"),
+        *("train", "evaluate", "compare", "upscale", "export", "completion"),
+    ]
+
+
+@pytest.mark.parametrize(("words", "parser"), PARSERS.items(), ids=_IDS)
+def test_examples_of_every_command_are_accepted(
+    words: tuple[str, ...], parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"^  (hnas .*?)(?: {2,}.*)?(?: [>|] .*)?$", parser.epilog.split("examples:\n")[1], re.M)
+    own = [example for example in examples if shlex.split(example)[1 : len(words) + 1] == list(words)]
+    assert own, "no example of the command itself"
+    for example in examples:
+        make_parser().parse_args(shlex.split(example)[1:])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("words", "parser"), PARSERS.items(), ids=_IDS)
+def test_every_argument_is_explained_in_one_style(words: tuple[str, ...], parser: argparse.ArgumentParser) -> None:
+    assert parser.description
+    for action in parser._actions:
+        name = "/".join(action.option_strings) or action.dest
+        assert action.help, f"{name}: has no help"
+        assert not action.help.endswith("."), f"{name}: the help ends with a full stop"
+        takes_value = action.nargs != 0
+        assert not takes_value or action.metavar or action.choices, f"{name}: has neither a metavar nor choices"
+        assert not action.metavar or action.metavar.upper() == action.metavar, f"{name}: metavar {action.metavar}"
+
+
+def test_an_option_is_the_same_in_every_command() -> None:
+    for name, uses in _by_option().items():
+        kinds = {(type(action).__name__, action.type or str, action.dest) for _, action in uses}
+        metavars = {action.metavar for _, action in uses}
+        if name == "--out":
+            assert metavars == {"FILE", "DIR"}
+            metavars = {"FILE"}
+        if name == "--data":
+            # Paths as they were typed; some commands take one folder and others several.
+            kinds = {kind[2:] for kind in kinds}
+        assert len(kinds) == 1, f"{name}: {[(command, action.type, action.dest) for command, action in uses]}"
+        assert len(metavars) == 1, f"{name}: {[(command, action.metavar) for command, action in uses]}"
+
+
+@pytest.mark.parametrize("name", ["--json", "--force", "-q", "--quiet", "-v", "--verbose", "--self-ensemble"])
+def test_switches_take_no_value(name: str) -> None:
+    assert {type(action).__name__ for _, action in _by_option()[name]} == {"_StoreTrueAction"}
+
+
+@pytest.mark.parametrize("name", ["--json", "--quiet", "--verbose", "--threads", "--working-dir", "--layers"])
+def test_help_of_shared_options_does_not_contradict(name: str) -> None:
+    texts = {re.sub(r" ?\(.*\)", "", action.help) for _, action in _by_option()[name]}
+    assert len(texts) == 1, texts
+
+
+def test_who_has_which_switches() -> None:
+    everywhere = set(_IDS)
+    assert _has("--verbose") == _has("-v") == everywhere
+    assert _has("--json") == _FOR_PROGRAMS
+    assert _has("--quiet") == _has("-q") == _WITH_PROGRESS
+    # A search goes on in its folder and never replaces one.
+    assert _has("--out") - {"search"} | {"evaluate"} == _has("--force")
+    assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale"}
+    assert _has("--seed") == {"search", "train", "export"}
+
+
+def test_precision_has_the_same_names() -> None:
+    (search, train) = (set(action.choices) for _, action in _by_option()["--precision"])
+    assert search < train
+
+
+def test_verbose_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "nowhere.json"]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert main(["show", "nowhere.json", "--verbose"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1].startswith("hnas show: error: nowhere.json: no such file")
+
+
+def test_verbose_shows_the_log(tmp_path: Path) -> None:
+    """Lightning's account of a training, which is left out otherwise."""
+    tiny = ["--channels=1", "--layers=2", "--epochs=1", "--steps-per-epoch=1", "--batch=1", "--patch=24", "--quiet"]
+    code = (
+        "import sys; from hnas_nni import Genotype; from hnas_nni.cli import main\n"
+        "Genotype.random(1, layers=2).to_json('it.json')\n"
+        "for out, more in (('loud', ['-v']), ('quiet', [])):\n"
+        "    print(out, main(['train', 'it.json', '--out', out, *sys.argv[1:], *more]), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *tiny], cwd=tmp_path, capture_output=True, text=True)
+    loud, _, quiet = done.stderr.partition("loud 0\n")
+    assert re.search(r"^INFO pytorch_lightning\S*: ", loud, re.M)
+    assert quiet == "quiet 0\n"
+
+
+@pytest.fixture(scope="module")
+def bash_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "hnas.bash"
+    with path.open("w") as script:
+        subprocess.run([sys.executable, "-m", "hnas_nni.cli", "completion", "bash"], stdout=script, check=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("hnas ev", {"evaluate"}),
+        ("hnas data ", {"list", "fetch", "prepare", "check"}),
+        ("hnas train --prec", {"--precision"}),
+        ("hnas train --precision ", {"32", "16", "bf16"}),
+        ("hnas show win", {"winner.json"}),
+        ("hnas upscale winner.json pic", {"picture.png"}),
+        ("hnas evaluate --data pi", {"pictures"}),
+    ],
+)
+def test_bash_completes(bash_script: Path, tmp_path: Path, typed: str, offered: set[str]) -> None:
+    """Asks bash itself: commands, options, values, files where files and folders where folders are meant."""
+    (tmp_path / "pictures").mkdir()
+    for name in ("winner.json", "picture.png"):
+        (tmp_path / name).touch()
+    code = """
+        source "$1"; shift
+        function=$(complete -p hnas | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
+        "$function" hnas "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", code, "bash", str(bash_script), *typed.split(" ")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    if typed.endswith("pic"):
+        offered = {*offered, "pictures"}  # a folder of pictures will do as well
+    assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_scripts_for_other_shells_know_the_commands(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}\b", script)
+    assert "working-dir" in script and "--" in script
+
+
+def test_unknown_shell_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", "fish"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "'fish'" in error and "zsh" in error
