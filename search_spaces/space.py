@@ -16,7 +16,7 @@ from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
 from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
 from search_spaces.blocks import SearchableBlocks, load_fitting
-from search_spaces.input_pick import InputPick
+from search_spaces.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
 
@@ -82,7 +82,7 @@ class HNASSpace(ModelSpace):
         Parameters
         ----------
         sample
-            The space's labels and their values; input picks are one-element lists. Other labels are ignored.
+            The space's labels and their values; input picks are nodes or one-element lists. Other labels are ignored.
 
         Raises
         ------
@@ -90,11 +90,15 @@ class HNASSpace(ModelSpace):
             If a label is missing or a value is not in the space.
         """
         self.validate(sample)
-        genotype = self.blocks.genotype(sample)
+        genotype = self.blocks.genotype(with_listed_inputs(sample))
         network = genotype.build(self.scale, self.channels, self.layers)
         network.to(self.tail.conv.weight).train(self.training)
         load_fitting(network, self.sub_state_dict(genotype))
         return network
+
+    def check_contains(self, sample: dict[str, Any]) -> SampleValidationError | None:
+        """Return what is wrong with a sample, or None; see :meth:`nni.mutable.Mutable.check_contains`."""
+        return super().check_contains(with_listed_inputs(sample))
 
     def sub_state_dict(self, genotype: Genotype) -> dict[str, torch.Tensor]:
         """Return the weights of one architecture, under the names they have in the network that it builds."""

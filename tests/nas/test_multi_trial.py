@@ -59,8 +59,28 @@ def test_all_choices_have_a_form_for_tuners_and_web_page() -> None:
     sample = Genotype.random(4, layers=LAYERS).to_sample()
     for label, form in forms.items():
         assert form["_type"] == "choice"
-        assert sample[label] in form["_value"]
-    assert forms["upsampling/input_4_1"]["_value"] == [[0], [1], [2], [3]]
+        value = sample[label][0] if "/input_" in label else sample[label]
+        assert value in form["_value"]
+    assert forms["upsampling/input_4_1"]["_value"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["space", "simplified", "supernet"])
+def test_input_picks_are_taken_with_and_without_a_list(name: str) -> None:
+    """NNI's tuners hand over the values of the form; NNI's cells ask for one-element lists."""
+    space: Any = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
+    if name == "simplified":
+        space = SimplifiedModelSpace.from_model(space)
+    elif name == "supernet":
+        space = nni_strategies.RandomOneShot().mutate_model(space)
+    genotype = Genotype.random(4, layers=LAYERS)
+    listed = genotype.to_sample()
+    plain = {label: value[0] if isinstance(value, list) else value for label, value in listed.items()}
+    for sample in (listed, plain):
+        frozen = space.freeze(sample)
+        network = frozen.executable_model() if name == "simplified" else frozen
+        assert network.genotype == genotype
+    for wrong in (2, [2], [0, 1], []):
+        assert not space.contains({**plain, "normal/input_2_0": wrong})
 
 
 def test_nni_has_no_such_form() -> None:
