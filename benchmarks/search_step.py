@@ -8,8 +8,8 @@ norm in the supernet, the upsampling cell computed twice, an extra forward pass 
 an optimiser that walks over all of the supernet's parameters, the images' channels outermost, and a value read back
 from the device at each step. Both run the same architectures, one after the other in turns, in one process.
 
-An epoch is 20 steps of the weights and, for the controller, either the 480 patches of the paper's controller split (they
-reward 120 architectures here and 30 in the plain version), or 120 rewarded architectures in both.
+An epoch is 20 steps of the weights and, for the controller, either the 480 patches of the paper's controller split,
+which reward 120 architectures here and 30 in the plain version, or 120 rewarded architectures in both.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Plain(Ours):
     name = "plain"
 
     def __init__(self, settings: SearchSettings, device: str) -> None:
-        super().__init__(replace(settings, batch_norm=True), device)
+        super().__init__(replace(settings, normalization="batch"), device)
         supernet = self.training.supernet
         for module in supernet.modules():
             if isinstance(module, nn.Conv2d):

@@ -21,6 +21,10 @@ from hnas_nni.genotype import (
     Genotype,
 )
 from hnas_nni.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
+from search_spaces.signal_preserving import preserve_signal
+
+NORMALIZATIONS = ("none", "mean", "batch")
+"""What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""
 
 
 class SearchableBlocks(MutableModule):
@@ -34,7 +38,7 @@ class SearchableBlocks(MutableModule):
         As for :class:`search_spaces.HNASSpace`.
     cells
         L cells of each kind by its name, "normal" and "upsampling"; made here if not given.
-    batch_norm
+    normalization
         As for :class:`search_spaces.HNASSpace`.
 
     Attributes
@@ -51,7 +55,7 @@ class SearchableBlocks(MutableModule):
         channels: int,
         layers: int,
         cells: Mapping[str, nn.ModuleList] | None = None,
-        batch_norm: bool = False,
+        normalization: str = "none",
     ) -> None:
         super().__init__()
         self.scale = scale
@@ -59,7 +63,7 @@ class SearchableBlocks(MutableModule):
         self.layers = layers
         if cells is None:
             cells = {
-                name: nn.ModuleList(_make_cell(name, channels, scale, batch_norm) for _ in range(layers))
+                name: nn.ModuleList(_make_cell(name, channels, scale, normalization) for _ in range(layers))
                 for name in CELL_OPERATIONS
             }
         self.normal = cells["normal"]
@@ -126,15 +130,17 @@ def load_fitting(module: nn.Module, weights: dict[str, torch.Tensor]) -> None:
     module.load_state_dict(fitting, strict=False)
 
 
-def _make_cell(name: str, channels: int, scale: int, batch_norm: bool) -> Cell:
+def _make_cell(name: str, channels: int, scale: int, normalization: str) -> Cell:
     factories = {
-        operation: partial(_make_candidate, name, operation, channels, scale, batch_norm)
+        operation: partial(_make_candidate, name, operation, channels, scale, normalization)
         for operation in CELL_OPERATIONS[name]
     }
     preprocessor = Preprocessor(channels)
-    if batch_norm:
+    if normalization == "batch":
         for reduce in preprocessor:
             reduce.register_forward_hook(_normalize)
+    elif normalization == "mean":
+        preserve_signal(preprocessor)
     return Cell(
         factories,
         num_nodes=INTERMEDIATE_NODES,
@@ -150,16 +156,25 @@ def _make_candidate(
     operation: str,
     channels: int,
     scale: int,
-    batch_norm: bool,
+    normalization: str,
     node: int,
     slot: int,
     source: int | None,
 ) -> nn.Module:
     module = candidate(cell, operation, source, channels, scale)
-    if batch_norm and any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in module.modules()):
-        # A hook and not a module around it: the weights keep the names that they have in the final network.
-        module.register_forward_hook(_normalize)
+    # Hooks and not modules around it: the weights keep the names that they have in the final network.
+    if normalization == "batch":
+        if any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in module.modules()):
+            module.register_forward_hook(_normalize)
+    elif normalization == "mean":
+        preserve_signal(module)
+        module.register_forward_hook(_halve)
     return module
+
+
+def _halve(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    """Half of what an edge gives: a node's sum over its two edges becomes their mean."""
+    return output / EDGES_PER_NODE
 
 
 def _normalize(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:

@@ -15,10 +15,11 @@ from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
 from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
-from search_spaces.blocks import SearchableBlocks, load_fitting
+from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
 from search_spaces.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
+from search_spaces.signal_preserving import show_image
 
 
 @profiler_leaf_module
@@ -37,15 +38,18 @@ class HNASSpace(ModelSpace):
         C, the channels of an operation; blocks hand on 4C (8 in the paper's search, 64 in its networks).
     layers
         L, the number of blocks, at least 2.
-    batch_norm
-        Normalise the output of each convolutional candidate and of the cells' 1x1 convolutions by batch norm without
-        parameters, as the authors' code does while it searches. The networks that :meth:`freeze` returns have none, so
-        that with it their weights are only a start.
+    normalization
+        What keeps features at one scale while weights are shared. "none": nothing, the space holds the networks as they
+        are. "mean": nodes average their two edges instead of adding them up, and weights start so that every
+        architecture interpolates the image (:mod:`search_spaces.signal_preserving`); shared weights learn many times
+        faster. "batch": batch norm without parameters after each convolutional candidate and the cells' 1x1
+        convolutions, as in the authors' search. The networks that :meth:`freeze` returns add up and have no batch norm,
+        so that with "mean" and "batch" their weights are only a start.
 
     Raises
     ------
     ValueError
-        If scale, channels or layers are out of range.
+        If scale, channels or layers are out of range, or the normalization is unknown.
 
     Examples
     --------
@@ -56,16 +60,20 @@ class HNASSpace(ModelSpace):
     """
 
     def __init__(
-        self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, batch_norm: bool = False
+        self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, normalization: str = "none"
     ) -> None:
         check_network_size(scale, channels, layers)
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization: {normalization!r} is not valid; give one of {', '.join(NORMALIZATIONS)}")
         super().__init__()
         self.scale = scale
         self.channels = channels
         self.layers = layers
         self.stem = Stem(channels)
-        self.blocks = SearchableBlocks(scale, channels, layers, batch_norm=batch_norm)
+        self.blocks = SearchableBlocks(scale, channels, layers, normalization=normalization)
         self.tail = Tail(channels)
+        if normalization == "mean":
+            show_image(self.stem, self.tail)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Upscale a batch by NNI's default choices: ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
@@ -142,7 +150,7 @@ class HNASSpace(ModelSpace):
         """Return the hooks by which a one-shot strategy of NNI searches the position too."""
         from search_spaces.supernet import oneshot_hooks
 
-        return oneshot_hooks(strategy)
+        return oneshot_hooks(strategy, self)
 
     def _shape_forward(self, x: Any) -> MutableShape:
         """Return the shape of the output, for NNI's profilers."""
@@ -161,9 +169,9 @@ class HNASSpace(ModelSpace):
         scale: int = 2,
         channels: int = 8,
         layers: int = DEFAULT_LAYERS,
-        batch_norm: bool = False,
+        normalization: str = "none",
     ) -> HNASNetwork:
-        """Build the network of a sample without building the space; NNI does so in a trial. It has no batch norm.
+        """Build the network of a sample without building the space; NNI does so in a trial. It is not normalized.
 
         Raises
         ------

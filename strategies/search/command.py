@@ -20,7 +20,7 @@ from typing import Any
 
 from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_threads
 from hnas_nni.cli.terminal import table
-from strategies.search.settings import MINIATURE, PRECISIONS, RANKINGS, SearchSettings
+from strategies.search.settings import MINIATURE, NORMALIZATIONS, PRECISIONS, RANKINGS, SearchSettings
 
 HELP = "search with shared weights (the paper's Algorithm 1)"
 
@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(space, "scale", "upscaling factor: 2, 3 or 4")
     add(space, "channels", "C, channels of an operation")
     add(space, "layers", "L, blocks of the network")
-    space.add_argument("--batch-norm", action="store_true", default=None, help="batch norm while searching (off)")
+    add(space, "normalization", "of the supernet: mean, none, or batch as in the paper", choices=NORMALIZATIONS)
     space.add_argument(
         "--lambda",
         dest="reward_lambda",

@@ -239,7 +239,7 @@ class WeightSharingSearch:
             self.policy, self.training, settings.reward(), settings.candidates, settings.rank_by, self._progress
         )
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.training.supernet.state_dict().items()}
-        sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "batch_norm")}
+        sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
         with replacing(self.folder.path / names.SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
         self.folder.write_architectures(rows)

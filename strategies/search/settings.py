@@ -14,6 +14,7 @@ from hnas_nni.reward import JointReward
 from strategies.settings import PolicySettings
 
 PRECISIONS = ("32", "bf16")
+NORMALIZATIONS = ("mean", "none", "batch")
 RANKINGS = ("reward", "psnr")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -52,8 +53,9 @@ class SearchSettings:
         At most so many images in each split; 0 for all.
     scale, channels, layers
         Sizes of the supernet.
-    batch_norm
-        As for :class:`search_spaces.HNASSpace`.
+    normalization
+        As for :class:`search_spaces.HNASSpace`: "mean", "none", or "batch" as in the authors' code, with which shared
+        weights learn much more slowly.
     reward_lambda, cost_scale
         As for :class:`hnas_nni.reward.JointReward`; costs are those of the searched sizes.
     epochs
@@ -97,7 +99,7 @@ class SearchSettings:
     scale: int = 2
     channels: int = 8
     layers: int = DEFAULT_LAYERS
-    batch_norm: bool = False
+    normalization: str = "mean"
     reward_lambda: float = 0.6
     cost_scale: float = 0.05
     epochs: int = 400
@@ -139,6 +141,7 @@ class SearchSettings:
             ("rank_by", RANKINGS),
             ("device", DEVICES),
             ("precision", PRECISIONS),
+            ("normalization", NORMALIZATIONS),
         ):
             if getattr(self, name) not in valid:
                 raise ValueError(

@@ -23,7 +23,7 @@ def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") 
     """Make the path-sampled supernet of a search, its weights drawn by the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        space = HNASSpace(settings.scale, settings.channels, settings.layers, settings.batch_norm)
+        space = HNASSpace(settings.scale, settings.channels, settings.layers, settings.normalization)
         return RandomOneShot().mutate_model(space).to(device)
 
 

@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from hnas_nni.cli.terminal import Parser, one_line, print_error
+from hnas_nni.run_folder import SEARCH_FOLDER
 from strategies.search import command
 from strategies.search.settings import SearchSettings
-
-FOLDER = "search"
-"""Name of the search's folder in the trial's."""
 
 
 def with_parameters(settings: SearchSettings, parameters: Mapping[str, Any]) -> SearchSettings:
@@ -75,7 +73,7 @@ def _run(settings: SearchSettings) -> None:
             }
         )
 
-    folder = Path(os.environ["NNI_OUTPUT_DIR"]) / FOLDER
+    folder = Path(os.environ["NNI_OUTPUT_DIR"]) / SEARCH_FOLDER
     best = WeightSharingSearch(settings, folder, command=" ".join(sys.argv), on_epoch=report).run()[0]
     nni.report_final_result(
         {

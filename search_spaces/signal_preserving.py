@@ -1,0 +1,125 @@
+"""First weights with which every path of a supernet hands the image through.
+
+In a supernet each step trains one path, and a tail shared by all can learn nothing from features that every path
+scrambles in a random way of its own: with torch's weights, uniformly drawn paths still give the mean colour after a
+thousand steps. Here every candidate starts as what it is nearest to among the operations without weights, the identity
+or interpolation to another size (as in Dirac networks, Zagoruyko & Komodakis, 2017, arXiv:1706.00388), plus torch's
+random weights on a small scale. With nodes that average their inputs, every architecture then starts as an
+interpolation of the image.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from hnas_nni.network import Stem, Tail
+from hnas_nni.operations import Deconv, ResidualChannelAttentionBlock, SubPixelConv, UpDownProjection
+
+_NOISE = 0.3
+"""Share of torch's random weights that is left, so that channels and nodes can become different."""
+
+_COLOURS = 3
+
+
+@torch.no_grad()
+def preserve_signal(module: nn.Module) -> None:
+    """Make a candidate or a preprocessor start close to the identity or to an interpolation.
+
+    Convolutions that are not part of a known operation hand their channels through; from more channels than they give,
+    the mean over groups of channels.
+
+    Parameters
+    ----------
+    module
+        Changed in place.
+    """
+    if isinstance(module, UpDownProjection):
+        for up in (module.up, module.down_back):
+            _interpolate(up[0])
+        for down in (module.down, module.up_back):
+            _average(down[0])
+        for error in (module.up_error, module.down_error):
+            _weaken(error[0])
+    elif isinstance(module, ResidualChannelAttentionBlock):
+        _weaken(module.body[2])
+    elif isinstance(module, SubPixelConv):
+        for conv in module.children():
+            if isinstance(conv, nn.Conv2d):
+                _repeat(conv)
+    elif isinstance(module, Deconv):
+        _interpolate(module)
+    else:
+        for conv in module.modules():
+            if isinstance(conv, nn.Conv2d):
+                _pass_through(conv)
+
+
+@torch.no_grad()
+def show_image(stem: Stem, tail: Tail) -> None:
+    """Let stem and tail hand the colours through, and their negatives, as activations drop what is negative.
+
+    Parameters
+    ----------
+    stem, tail
+        Changed in place; with less than 6 channels to an operation there is no room, and they stay as they are.
+    """
+    first, last = stem.conv.weight, tail.conv.weight
+    groups = 4
+    channels = first.shape[0] // groups
+    if channels < 2 * _COLOURS:
+        return
+    first.mul_(_NOISE)
+    last.mul_(_NOISE)
+    for channel in range(2 * _COLOURS):
+        colour, sign = channel % _COLOURS, 1 if channel < _COLOURS else -1
+        first[channel::channels, colour, 1, 1] += sign
+        last[colour, channel::channels, 1, 1] += sign / groups
+
+
+def _weaken(conv: Any) -> None:
+    conv.weight.mul_(_NOISE)
+
+
+def _pass_through(conv: nn.Conv2d) -> None:
+    conv.weight.mul_(_NOISE)
+    out, inputs = conv.weight.shape[:2]
+    rows, columns = (size // 2 for size in conv.kernel_size)
+    if conv.groups == out:
+        conv.weight[:, 0, rows, columns] += 1
+        return
+    for first in range(0, inputs, out):
+        channels = torch.arange(min(out, inputs - first))
+        conv.weight[channels, channels + first, rows, columns] += out / inputs
+
+
+def _repeat(conv: nn.Conv2d) -> None:
+    """A convolution before a pixel shuffle: nearest-neighbour interpolation."""
+    conv.weight.mul_(_NOISE)
+    out, inputs = conv.weight.shape[:2]
+    channels = torch.arange(out)
+    conv.weight[channels, channels // (out // inputs), 1, 1] += 1
+
+
+def _interpolate(deconv: Any) -> None:
+    """A transposed convolution: bilinear interpolation, as near as its kernel allows."""
+    deconv.weight.mul_(_NOISE)
+    channels = torch.arange(deconv.weight.shape[0])
+    deconv.weight[channels, channels] += _triangle(deconv)
+
+
+def _average(conv: Any) -> None:
+    """A strided convolution: the mean under a bilinear kernel."""
+    conv.weight.mul_(_NOISE)
+    channels = torch.arange(conv.weight.shape[0])
+    kernel = _triangle(conv)
+    conv.weight[channels, channels] += kernel / kernel.sum()
+
+
+def _triangle(conv: nn.Conv2d | nn.ConvTranspose2d) -> torch.Tensor:
+    size, stride = conv.kernel_size[0], conv.stride[0]
+    distance = (torch.arange(size) - (size - 1) / 2).abs()
+    line = (1 - distance / stride).clamp_min(0)
+    return torch.outer(line, line)
