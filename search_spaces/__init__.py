@@ -5,6 +5,7 @@ Importing this package is cheap: torch and NNI are imported when :class:`HNASSpa
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,19 @@ from search_spaces.json_file import search_space_path, search_space_text
 from search_spaces.labels import decision_labels
 
 if TYPE_CHECKING:
+    from search_spaces.readable import ReadableNasExperiment
     from search_spaces.space import HNASSpace, search_space_json
 
-__all__ = ["HNASSpace", "decision_labels", "search_space_json", "search_space_path", "search_space_text"]
+__all__ = [
+    "HNASSpace",
+    "ReadableNasExperiment",
+    "decision_labels",
+    "search_space_json",
+    "search_space_path",
+    "search_space_text",
+]
 
-_HEAVY = ("HNASSpace", "search_space_json")
+_HEAVY = {"HNASSpace": "space", "ReadableNasExperiment": "readable", "search_space_json": "space"}
 
 
 def __getattr__(name: str) -> Any:
@@ -24,7 +33,7 @@ def __getattr__(name: str) -> Any:
         # NNI 3.0 looks through all of torch.nn and wonders at what torch put there since.
         warnings.filterwarnings("ignore", message=".* is found to be not a nn.Module", category=RuntimeWarning)
         try:
-            from search_spaces import space
+            module = importlib.import_module(f"search_spaces.{_HEAVY[name]}")
         except ModuleNotFoundError as error:
             if error.name != "pytorch_lightning":
                 raise
@@ -33,7 +42,7 @@ def __getattr__(name: str) -> Any:
                 "(or set NNI_FRAMEWORK=none, if no one-shot strategy and no Lightning evaluator is used)",
                 name=error.name,
             ) from error
-        return getattr(space, name)
+        return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

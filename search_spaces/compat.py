@@ -2,7 +2,8 @@
 
 A mend acts on the one object it is given; importing this module changes nothing in NNI. NNI's other faults
 are met by what the space is made of: :mod:`search_spaces.input_pick` (TPE and the web page),
-:mod:`search_spaces.proxyless_cell` (Proxyless) and :mod:`search_spaces.profiling` (profilers).
+:mod:`search_spaces.proxyless_cell` (Proxyless) and :mod:`search_spaces.profiling` (profilers). The penalties of DARTS,
+GumbelDARTS and Proxyless have a mend of their own, :mod:`search_spaces.expected_cost`.
 """
 
 from __future__ import annotations

@@ -62,5 +62,12 @@ def with_listed_inputs(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {label: _as_list(value) if label in _INPUT_LABELS else value for label, value in sample.items()}
 
 
+def plain_sample(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sample for people and for NNI's web page: a choice of one value is that value, not a list of it."""
+    return {
+        label: value[0] if isinstance(value, list) and len(value) == 1 else value for label, value in sample.items()
+    }
+
+
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -6,21 +6,33 @@ upsampling cell. The hooks add what is missing.
 
 from __future__ import annotations
 
+from typing import Any
+
 from nni.nas.oneshot.pytorch.strategy import MutationHook
 from nni.nas.strategy import DARTS, ENAS, Proxyless
 from nni.nas.strategy.base import Strategy
 
 from search_spaces.compat import mend_enas
+from search_spaces.expected_cost import mend_penalty
 from search_spaces.proxyless_cell import ProxylessCell
 from search_spaces.supernet_blocks import DifferentiableBlocks, PathSamplingBlocks, ProxylessBlocks
 
 
-def oneshot_hooks(strategy: Strategy) -> list[MutationHook]:
+def oneshot_hooks(strategy: Strategy, space: Any) -> list[MutationHook]:
     """Return the hooks by which a one-shot strategy of NNI makes a supernet of the space.
 
-    Strategies that NNI does not derive from its DARTS get the path-sampled supernet. ENAS is mended on the
-    way, see :func:`search_spaces.compat.mend_enas`.
+    Strategies that NNI does not derive from its DARTS get the path-sampled supernet. ENAS and penalties are mended on
+    the way, see :func:`search_spaces.compat.mend_enas` and :func:`search_spaces.expected_cost.mend_penalty`.
+
+    Parameters
+    ----------
+    strategy
+        The strategy.
+    space
+        The :class:`search_spaces.HNASSpace`.
     """
+    if isinstance(strategy, DARTS):
+        mend_penalty(strategy.penalty, space)
     if isinstance(strategy, Proxyless):
         return [ProxylessBlocks.mutate, ProxylessCell.mutate]
     if isinstance(strategy, DARTS):
