@@ -68,7 +68,9 @@ class SearchAgent:
         self.learnt: Counter[str] = Counter()
         self.seen: set[Choices] = set()
         self._results: list[tuple[Choices, float]] = []
-        self._predictor: RewardPredictor | None = None
+        self._predictor = RewardPredictor(len(layout.decisions))
+        self._predictor_is_current = False
+        self._predictor_before = self._predictor.state_dict()
 
     @property
     def layout(self) -> SpaceLayout:
@@ -107,8 +109,12 @@ class SearchAgent:
         row = tuple(choices[0].tolist())
         self.seen.add(row)
         self._results = [*self._results, (row, reward)][-_MOST_RESULTS:]
-        self._predictor = None
+        self._predictor_is_current = False
         return stats
+
+    def mark_seen(self, sample: Mapping[str, Any]) -> None:
+        """Keep an architecture that somebody else tries from being proposed."""
+        self.seen.add(tuple(self.layout.encode(sample)))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the search goes on from; tensors and plain data alone."""
@@ -118,6 +124,8 @@ class SearchAgent:
             "learnt": dict(self.learnt),
             "seen": [list(choices) for choices in sorted(self.seen)],
             "results": [[list(choices), reward] for choices, reward in self._results],
+            # A model that has taken in all results will do so again.
+            "predictor": self._predictor_before if self._predictor_is_current else self._predictor.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -133,7 +141,8 @@ class SearchAgent:
         self.learnt = Counter(state["learnt"])
         self.seen = {tuple(choices) for choices in state["seen"]}
         self._results = [(tuple(choices), reward) for choices, reward in state["results"]]
-        self._predictor = None
+        self._predictor.load_state_dict(state["predictor"])
+        self._predictor_is_current = False
 
     def _most_promising(self) -> Tensor:
         """Return the candidate (1, D) that is the most promising by the rewards so far."""
@@ -141,8 +150,10 @@ class SearchAgent:
         candidates = draw_candidates(controller, self.policy.settings.candidates, self.seen, self.generator)
         if not len(candidates):
             return draw_unseen(controller, 1, self.seen, self.generator)
-        if self._predictor is None:
-            self._predictor = RewardPredictor(*zip(*self._results, strict=True))
+        if not self._predictor_is_current:
+            self._predictor_before = self._predictor.state_dict()
+            self._predictor.fit([row for row, _ in self._results], [reward for _, reward in self._results])
+            self._predictor_is_current = True
         best = int(self._predictor.promise(candidates).argmax())
         self.seen.add(tuple(candidates[best].tolist()))
         return candidates[best : best + 1]

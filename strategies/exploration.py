@@ -14,7 +14,7 @@ _ATTEMPTS = 20
 _FLATTER = 1.25
 """Factor of each attempt; the last one draws from probabilities to the power of 1/70, nearly evenly."""
 
-_CANDIDATES_FROM = (2.0, 50.0)
+_CANDIDATES_FROM = (1.0, 50.0)
 """How much flatter than the policy candidates are drawn, as many from each; the second is nearly even."""
 
 
@@ -59,10 +59,10 @@ def draw_unseen(
 def draw_candidates(
     controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
 ) -> Tensor:
-    """Draw architectures to choose among, half from a flatter policy and half nearly evenly.
+    """Draw architectures to choose among, half from the policy and half nearly evenly.
 
-    Half the candidates thus lie where the policy expects good ones (its square root lets their neighbourhood in), and
-    the other half keep the choice from getting stuck there.
+    Half the candidates thus lie where the policy expects good ones, and the others keep the choice from getting stuck
+    there.
 
     Parameters
     ----------

@@ -42,8 +42,8 @@ class HierarchicalRL(Strategy):
     A trial that fails teaches nothing, unless `reward_for_failure` says what it is worth. An architecture is not
     proposed twice while there are others; when there are none the search ends.
 
-    After ``experiment.stop()``, Ctrl-C or a kill, ``NasExperiment(space, evaluator, HierarchicalRL(...),
-    id=...).resume()`` goes on. What was being evaluated is proposed again; results that NNI has and the saved state
+    After ``experiment.stop()``, Ctrl-C or a kill ``NasExperiment(space, evaluator, HierarchicalRL(...),
+    id=...).resume()`` goes on. What was being evaluated is evaluated again; results that NNI has and the saved state
     lacks are learnt.
 
     Parameters
@@ -119,6 +119,7 @@ class HierarchicalRL(Strategy):
         self._running: dict[int, tuple[ExecutableModelSpace, dict[str, Any]]] = {}
         self._interrupted: list[dict[str, Any]] = []
         self._failures = 0
+        self._resumed = False
         # Results come in another thread where trials are processes, and inside submit_models() where they are not.
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -178,6 +179,7 @@ class HierarchicalRL(Strategy):
             self.agent.load_state_dict(state_dict["agent"])
             self._interrupted = [dict(sample) for sample in state_dict["running"]]
             self._failures = state_dict["failures"]
+            self._resumed = True
 
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
         self._choices = SpaceChoices(model_space, self.levels)
@@ -198,8 +200,9 @@ class HierarchicalRL(Strategy):
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
 
     def _run(self) -> None:
-        self._learn_earlier_results()
         while self._wait_for_worker():
+            if self._resumed:
+                self._learn_others_results()
             model = self._next_model()
             if model is None:
                 _logger.info("no architecture is left that was not tried")
@@ -215,6 +218,8 @@ class HierarchicalRL(Strategy):
                 break
             self._ended.wait(_POLL)
             self._ended.clear()
+        if self._resumed:
+            self._learn_others_results()
 
     def _wait_for_worker(self) -> bool:
         """Wait until a trial can start; False when the experiment's budget is used up."""
@@ -282,20 +287,28 @@ class HierarchicalRL(Strategy):
         if self.reward_for_failure is not None:
             self.agent.learn(sample, self.reward_for_failure)
 
-    def _learn_earlier_results(self) -> None:
-        """Learn what NNI has and the saved state lacks: what came in between saving and a kill."""
-        known = self.agent.learnt.copy()
-        for model in self.engine.list_models(status=ModelStatus.Trained):
-            if model.metric is None or not math.isfinite(model.metric):
-                continue
-            sample = self._sample(model)
-            key = result_key(sample, float(model.metric))
-            if known[key]:
-                known[key] -= 1
-            else:
-                self.agent.learn(sample, float(model.metric))
-            if sample in self._interrupted:
-                self._interrupted.remove(sample)
+    def _learn_others_results(self) -> None:
+        """Learn from trials that this object did not submit, those of the experiment before it was resumed.
+
+        NNI runs again what was running when it was stopped, and tells the strategy nothing of it.
+        """
+        models = list(self.engine.list_models())
+        with self._lock:
+            known = self.agent.learnt.copy()
+            own = {id(model) for model, _ in self._running.values()}
+            for model in models:
+                if id(model) in own:
+                    continue
+                sample = self._sample(model)
+                self.agent.mark_seen(sample)
+                if sample in self._interrupted:
+                    self._interrupted.remove(sample)
+                if model.status == ModelStatus.Trained and model.metric is not None:
+                    key = result_key(sample, float(model.metric))
+                    if known[key]:
+                        known[key] -= 1
+                    else:
+                        self.agent.learn(sample, float(model.metric))
 
     def _sample(self, model: ExecutableModelSpace) -> dict[str, Any]:
         assert self._choices is not None and model.sample is not None

@@ -14,7 +14,7 @@ SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
         "entropy_weight": 0.2,
         "normalize_advantage": True,
         "elite_size": 10,
-        "candidates": 128,
+        "candidates": 64,
     }
 )
 """Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py`` and on tables of
@@ -50,7 +50,7 @@ class PolicySettings:
     elite_weight
         Weight of the elite's mean log-probability in the objective.
     candidates
-        Draw so many architectures from a flatter policy, and as many nearly evenly, and propose the one that a model
+        Draw so many architectures from the policy, and as many nearly evenly, and propose the one that a model
         of the rewards so far finds most promising, see :class:`strategies.predictor.RewardPredictor`; 1 proposes what
         the policy draws. For separate trials, which cost far more than the model.
 

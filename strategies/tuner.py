@@ -88,8 +88,8 @@ class HierarchicalTuner(Tuner):
     optimize_mode : str, optional
         "maximize", the only mode; accepted because NNI's tuners have it.
     learning_rate, entropy_weight, position_weight, baseline_decay, gradient_clip, normalize_advantage, elite_size, \
-elite_weight : optional
-        As for :class:`PolicyGradient`.
+elite_weight, candidates : optional
+        As for :class:`PolicySettings`.
 
     Raises
     ------

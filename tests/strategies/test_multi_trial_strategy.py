@@ -1,0 +1,288 @@
+"""The hierarchical strategy in NNI's own engines: searching, failures, state, and a search that was killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nni
+import numpy as np
+import psutil
+import pytest
+import torch
+from nni.mutable import Categorical, MutableDict, Numerical, label_scope
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.hub.pytorch import NasBench201
+from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
+
+from hnas_nni import Genotype
+from hnas_nni.cost import cost_table
+from hnas_nni.network import HNASNetwork
+from search_spaces import HNASSpace
+from search_spaces.architecture_table import TableEvaluator, default_subspace, table_space
+from strategies import HierarchicalRL
+
+LAYERS = 3
+SUBSPACE = default_subspace(layers=LAYERS)
+
+
+def table_rewards() -> np.ndarray:
+    """Rewards that are a sum over the decisions, so that the best architecture is known."""
+    rewards = np.zeros(SUBSPACE.shape)
+    for axis, size in enumerate(SUBSPACE.shape):
+        rewards += np.arange(size).reshape([-1 if other == axis else 1 for other in range(rewards.ndim)])
+    return rewards.ravel()
+
+
+def search(strategy: HierarchicalRL, trials: int) -> list[dict[str, Any]]:
+    engine = SequentialExecutionEngine(max_model_count=trials)
+    strategy(table_space(SUBSPACE, table_rewards()), engine)
+    return [model.sample for model in engine.list_models()]
+
+
+def report_cost(network: HNASNetwork) -> None:
+    nni.report_final_result(-cost_table(2, 2, LAYERS, (10, 10))(network.genotype).macs)
+
+
+def test_the_whole_space_is_searched_with_no_settings() -> None:
+    strategy = HierarchicalRL()
+    engine = SequentialExecutionEngine(max_model_count=6)
+    space = HNASSpace(scale=2, channels=2, layers=LAYERS)
+    strategy(SimplifiedModelSpace.from_model(space, FunctionalEvaluator(report_cost)), engine)
+    models = list(strategy.list_models())
+    assert len(models) == 6
+    assert [model.metric for model in models] == sorted((model.metric for model in models), reverse=True)
+    for model in models:
+        genotype = Genotype.from_sample(model.sample)
+        assert model.metric == -cost_table(2, 2, LAYERS, (10, 10))(genotype).macs
+
+
+def test_what_is_good_is_found_early() -> None:
+    """The best of 1,920 architectures within 150; random search needs 960 on average."""
+    samples = search(HierarchicalRL(seed=1), 150)
+    rewards = table_rewards()
+    assert max(rewards[SUBSPACE.index(sample)] for sample in samples) == rewards.max()
+
+
+def test_a_space_of_the_hub_is_searched() -> None:
+    """NAS-Bench-201's cell; the more convolutions, the better."""
+
+    def report_parameters(network: torch.nn.Module) -> None:
+        nni.report_final_result(float(sum(parameter.numel() for parameter in network.parameters())))
+
+    strategy = HierarchicalRL(hidden_size=16)
+    engine = SequentialExecutionEngine(max_model_count=12)
+    space = NasBench201(stem_out_channels=4, num_modules_per_stack=1)
+    strategy(SimplifiedModelSpace.from_model(space, FunctionalEvaluator(report_parameters)), engine)
+    models = list(strategy.list_models(limit=3))
+    assert len(models) == 3
+    assert models[0].metric == max(model.metric for model in engine.list_models())
+    assert sum(parameter.numel() for parameter in models[0].executable_model().parameters()) == models[0].metric
+
+
+def test_seeds_repeat_and_differ() -> None:
+    assert search(HierarchicalRL(seed=1), 8) == search(HierarchicalRL(seed=1), 8)
+    assert search(HierarchicalRL(seed=1), 8) != search(HierarchicalRL(seed=2), 8)
+
+
+def test_a_search_goes_on_exactly_where_it_stopped() -> None:
+    """The state passes through NNI's serializer, which loads nothing but tensors and plain data."""
+    whole = search(HierarchicalRL(seed=3), 12)
+    first = HierarchicalRL(seed=3)
+    assert search(first, 7) == whole[:7]
+    state = _through_file(first.state_dict())
+    second = HierarchicalRL(seed=3)
+    engine = SequentialExecutionEngine(max_model_count=5)
+    second.initialize(table_space(SUBSPACE, table_rewards()), engine)
+    second.load_state_dict(state)
+    second.run()
+    assert [model.sample for model in engine.list_models()] == whole[7:]
+
+
+def _through_file(state: dict[str, Any]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+class Failing(TableEvaluator):
+    """Fails for some architectures, and reports what is no number for others."""
+
+    def _execute(self, model: Any) -> float:
+        if model.sample["upsample_position"] == 1:
+            raise RuntimeError("out of memory")
+        if model.sample["upsample_position"] == 2:
+            nni.report_final_result("diverged")
+            return 0.0
+        return super()._execute(model)
+
+
+@pytest.mark.parametrize("reward_for_failure", [None, -5.0])
+def test_failures_do_not_stop_a_search(reward_for_failure: float | None) -> None:
+    strategy = HierarchicalRL(seed=0, reward_for_failure=reward_for_failure, give_up_after=20)
+    engine = SequentialExecutionEngine(max_model_count=30, continue_on_failure=True)
+    space = table_space(SUBSPACE, table_rewards())
+    space.evaluator = Failing(SUBSPACE, table_rewards())
+    strategy(space, engine)
+    models = list(engine.list_models())
+    failed = [model for model in models if model.status == ModelStatus.Failed or model.metric is None]
+    assert len(models) == 30
+    assert failed
+    assert strategy.agent.learnt.total() == (30 if reward_for_failure else 30 - len(failed))
+    assert len(list(strategy.list_models())) == 30 - len(failed)
+
+
+def test_a_search_in_which_everything_fails_ends() -> None:
+    def fail(model: Any) -> None:
+        raise RuntimeError("no memory")
+
+    strategy = HierarchicalRL(give_up_after=3)
+    engine = SequentialExecutionEngine(max_model_count=30, continue_on_failure=True)
+    space = SimplifiedModelSpace.from_model(HNASSpace(channels=1, layers=2), FunctionalEvaluator(fail))
+    with pytest.raises(RuntimeError, match="the first 3 trials failed and none succeeded"):
+        strategy(space, engine)
+
+
+class _Space(BaseModelSpace, MutableDict):
+    pass
+
+
+def test_a_space_without_another_architecture_ends_the_search() -> None:
+    class Length(TableEvaluator):
+        def _execute(self, model: Any) -> float:
+            nni.report_final_result(len(str(model.sample)))
+            return 0.0
+
+    with label_scope("cell"):
+        choices = {"cell/a": Categorical([1, 20, 300], label="a"), "cell/b": Categorical(["x", "yy"], label="b")}
+    engine = SequentialExecutionEngine()
+    strategy = HierarchicalRL()
+    strategy(RawFormatModelSpace(_Space(choices), Length(SUBSPACE, table_rewards())), engine)
+    samples = [json.dumps(model.sample, sort_keys=True) for model in strategy.list_models()]
+    assert len(samples) == len(set(samples)) == 6
+
+
+def test_continuous_choices_are_refused_before_the_first_trial() -> None:
+    space = RawFormatModelSpace(_Space({"rate": Numerical(0.0, 1.0, label="rate")}), None)
+    engine = SequentialExecutionEngine(max_model_count=3)
+    with pytest.raises(ValueError, match=r"^rate: Numerical is not categorical"):
+        HierarchicalRL()(space, engine)
+    assert not list(engine.list_models())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": "one"}, "seed: 'one' is not valid; give an integer"),
+        ({"give_up_after": 0}, "give_up_after: 0 is not valid"),
+        ({"lr": 0.1}, "lr: is unknown; the settings of the learning are baseline_decay"),
+        ({"learning_rate": -1}, "learning_rate: -1 is not valid"),
+        ({"candidates": 0}, "candidates: 0 is not valid; give an integer of at least 1"),
+        ({"reward_for_failure": float("nan")}, "reward_for_failure: nan is not valid"),
+    ],
+)
+def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        HierarchicalRL(**arguments)
+
+
+_EXPERIMENT = '''
+"""A NAS experiment whose trials are processes: argv is folder, port, id, create or resume."""
+import json, sys
+from pathlib import Path
+from nas_trial import evaluate
+from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.experiment import NasExperiment
+from search_spaces import HNASSpace
+from strategies import HierarchicalRL
+
+if __name__ == "__main__":
+    folder, port, id, action = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    strategy = HierarchicalRL(seed=0, hidden_size=16)
+    space = HNASSpace(scale=2, channels=1, layers=3)
+    experiment = NasExperiment(space, FunctionalEvaluator(evaluate), strategy, id=id)
+    experiment.config.max_trial_number = 3
+    experiment.config.trial_concurrency = 2
+    experiment.config.experiment_working_directory = str(folder / "experiments")
+    getattr(experiment, "run" if action == "create" else "resume")(port)
+    models = [[model.metric, model.sample] for model in strategy.list_models()]
+    learnt = sorted(json.loads(key)[1] for key in strategy.agent.learnt.elements())
+    (folder / "result.json").write_text(json.dumps({"models": models, "learnt": learnt}))
+    experiment.stop()
+'''
+_TRIAL = """
+import os, nni
+from pathlib import Path
+def evaluate(network):
+    with open(Path(__file__).with_name("finished"), "a") as file:
+        file.write("x")
+    nni.report_final_result({"default": float(network.genotype.position + hash(str(network.genotype)) % 7)})
+"""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start(folder: Path, action: str) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "HOME": str(folder),
+        "PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[2]}",
+        "PYTHONHASHSEED": "0",
+    }
+    command = [sys.executable, "nas_experiment.py", str(folder), str(_free_port()), "nas_test", action]
+    with open(folder / f"{action}.log", "wb") as log:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        try:
+            member.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(family)
+    process.wait()
+
+
+def test_a_killed_experiment_goes_on(tmp_path: Path) -> None:
+    """A real experiment with two trials at a time; everything is killed without warning after the first result."""
+    (tmp_path / "nas_experiment.py").write_text(_EXPERIMENT)
+    (tmp_path / "nas_trial.py").write_text(_TRIAL)
+    process = _start(tmp_path, "create")
+    try:
+        finished = tmp_path / "finished"
+        while not finished.exists() or not finished.read_text():
+            assert process.poll() is None, (tmp_path / "create.log").read_text()
+            time.sleep(0.2)
+        time.sleep(3)  # so that NNI has stored what was reported
+    finally:
+        _kill(process)
+    before = len(finished.read_text())
+
+    process = _start(tmp_path, "resume")
+    try:
+        assert process.wait() == 0, (tmp_path / "resume.log").read_text()
+    finally:
+        if process.poll() is None:
+            _kill(process)
+    result = json.loads((tmp_path / "result.json").read_text())
+    metrics = [metric for metric, _ in result["models"]]
+    samples = [json.dumps(sample, sort_keys=True) for _, sample in result["models"]]
+    assert metrics == sorted(metrics, reverse=True)
+    assert len(samples) == len(set(samples)) >= before
+    # What was finished before the kill was learnt, as well as what came after.
+    assert result["learnt"] == sorted(metrics)
