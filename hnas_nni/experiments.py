@@ -34,12 +34,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import sleep
 from typing import Any
 
 from hnas_nni.genotype import Genotype, GenotypeError
 from hnas_nni.parameters import TrialParameters
+from hnas_nni.run_folder import SEARCH_FOLDER, RunFolder
 
 _DATABASE = Path("db") / "nni.sqlite"
+_LIST_READS, _LIST_PAUSE = 10, 0.05
+"""NNI rewrites its list in place: for an instant it is empty or torn, so it is read again after so many seconds."""
+_SEARCH_TRIAL = "strategies.search.trial"
+"""Command of trials that are whole searches; before their first report nothing else tells them."""
 _EVENTS = {"ADD_CUSTOMIZED": "WAITING", "ADD_RESUMED": "WAITING", "USER_TO_CANCEL": "USER_CANCELED"}
 _ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
@@ -72,7 +78,8 @@ class TrialRecord:
     params
         Number of parameters, or None.
     intermediate
-        The intermediate results, PSNR in dB, in the order of the trial's reports.
+        The intermediate results in the order of the trial's reports: PSNR in dB, or the reward after each epoch of a
+        trial that is a whole search.
     start, end
         When the trial started and ended, in UTC; None if it did not.
     folder
@@ -91,6 +98,14 @@ class TrialRecord:
     start: datetime | None = None
     end: datetime | None = None
     folder: Path | None = None
+
+    @property
+    def search(self) -> RunFolder | None:
+        """What a trial that is a whole search (:mod:`strategies.search.trial`) left; None of any other trial."""
+        if self.folder is None:
+            return None
+        run = RunFolder(self.folder / SEARCH_FOLDER)
+        return run if run.exists else None
 
     @property
     def finished(self) -> bool:
@@ -187,8 +202,9 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
     path = Path(path)
     if not _is_experiment(path):
         raise ExperimentError(f"{path}: not the folder of an NNI experiment, which holds {_DATABASE}")
-    events, metrics = _query(
+    profiles, events, metrics = _query(
         path,
+        "SELECT params FROM ExperimentProfile ORDER BY rowid",
         "SELECT timestamp, trialJobId, event, data, sequenceId FROM TrialJobEvent "
         "WHERE trialJobId <> '' ORDER BY rowid",
         "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData ORDER BY rowid",
@@ -203,7 +219,8 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
         if id in drafts:
             drafts[id].add_metric(kind, sequence, data)
             drafts[id].genotype = handed_out.genotype(parameter_id, time)
-    if not any(draft.is_search or draft.genotype for draft in drafts.values()):
+    runs_searches = any(_SEARCH_TRIAL in (params or "") for (params,) in profiles)
+    if not runs_searches and not any(draft.is_search or draft.genotype for draft in drafts.values()):
         handed_out.check()
     return sorted((draft.finish(path) for draft in drafts.values()), key=_age)
 
@@ -424,10 +441,12 @@ def _listed() -> dict[str, dict[str, Any]]:
     file = _home() / ".experiment"
     if not file.exists():
         return {}
-    entries = _parse(file.read_text(encoding="utf-8"))
-    if not isinstance(entries, dict):
-        raise ExperimentError(f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead")
-    return {id: entry for id, entry in entries.items() if isinstance(entry, dict)}
+    for _ in range(_LIST_READS):
+        entries = _parse(file.read_text(encoding="utf-8", errors="replace"))
+        if isinstance(entries, dict):
+            return {id: entry for id, entry in entries.items() if isinstance(entry, dict)}
+        sleep(_LIST_PAUSE)
+    raise ExperimentError(f"{file}: NNI's list of experiments is damaged; give the experiment's folder instead")
 
 
 def _latest(known: Mapping[str, Path], place: str | os.PathLike[str] | None) -> Path:

@@ -37,6 +37,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ENDED = ("DONE", "STOPPED", "ERROR", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
 _SLOW_TUNER = "Tuner did not connect"
 _ATTEMPTS = 5
+_READS = 100
 
 
 @dataclass
@@ -264,8 +265,15 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _known_experiments(home: Path) -> dict[str, dict[str, Any]]:
+    """Read NNI's list; NNI rewrites it in place, so for an instant it is empty or torn."""
     file = home / "nni-experiments" / ".experiment"
-    return json.loads(file.read_text()) if file.exists() else {}
+    for _ in range(_READS):
+        if not file.exists():
+            return {}
+        with suppress(json.JSONDecodeError):
+            return json.loads(file.read_text())
+        time.sleep(0.1)
+    raise RuntimeError(f"{file}: stays damaged")
 
 
 def _forget(home: Path, id: str) -> None:

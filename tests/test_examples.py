@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import shlex
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,19 +14,29 @@ from nni.experiment.config import ExperimentConfig
 
 from hnas_nni.trial import _parser
 from strategies import HierarchicalTuner
+from strategies.search import command
+from strategies.search.trial import with_parameters
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIGS = [REPOSITORY / "config.yml", *sorted((REPOSITORY / "examples").glob("*.yml"))]
+EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yml"))
+FAMILIES = [path for path in EXAMPLES if path.name.startswith("one_shot_family")]
+CONFIGS = [REPOSITORY / "config.yml", *(path for path in EXAMPLES if path not in FAMILIES)]
+FAMILIES = [path for path in CONFIGS if path.name.startswith("one_shot_family")]
+"""Their trials are whole searches with shared weights."""
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def _read(path: Path, folder: Path) -> tuple[ExperimentConfig, list[str]]:
+    """Return a configuration as NNI completes it, and the words of its trial's command."""
+    config = ExperimentConfig.load(path)
+    config.experiment_working_directory = str(folder)
+    config = config.canonical_copy()
+    return config, shlex.split(re.sub(r"\$\{\w+:\?[^}]*\}", str(folder), config.trial_command))
+
+
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path not in FAMILIES], ids=lambda path: path.name)
 def test_configuration_fits_nni_tuner_and_trial(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)
-    config = ExperimentConfig.load(path)
-    config.experiment_working_directory = str(tmp_path)
-    config = config.canonical_copy()
-    command = re.sub(r"\$\{\w+:\?[^}]*\}", "/images", config.trial_command)
-    words = shlex.split(command)
+    config, words = _read(path, tmp_path)
     assert words[:3] == ["python", "-m", "hnas_nni.trial"]
     options = _parser().parse_args(words[3:])
     space = json.loads(Path(config.search_space_file).read_text())
@@ -35,12 +47,19 @@ def test_configuration_fits_nni_tuner_and_trial(path: Path, tmp_path: Path, monk
     assert tuner.generate_parameters(0)["lambda"] == 0.6
 
 
-@pytest.mark.parametrize(
-    "words",
-    re.findall(r"`(docs/\S+|examples/\S+)`|\]\(((?:docs|examples)/\S+?)\)", (REPOSITORY / "README.md").read_text()),
-)
-def test_files_named_in_the_readme_exist(words: tuple[str, str]) -> None:
-    assert (REPOSITORY / (words[0] or words[1])).is_file()
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.name)
+def test_families_of_searches_fit_nni_and_the_search(path: Path, tmp_path: Path) -> None:
+    config, words = _read(path, tmp_path)
+    assert words[:3] == ["python", "-m", "strategies.search.trial"]
+    parser = argparse.ArgumentParser()
+    command.configure(parser)
+    settings = command.settings_of(parser.parse_args([*words[3:], "--out", str(tmp_path)]))
+    choices = {name: choice["_value"] for name, choice in config.search_space.items()}
+    assert choices["lambda"] == [0.2, 0.6, 0.9]  # the paper's A, B and C
+    trials = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+    assert config.max_trial_number == len(trials)
+    for parameters in trials:
+        assert with_parameters(settings, parameters).reward_lambda == parameters["lambda"]
 
 
 def test_python_snippets_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from hnas_nni.report.page.nni_settings import (
     data_of,
     layers_of,
     reward_settings,
+    search_settings,
     trial_settings,
     tuner_settings,
 )
@@ -49,7 +50,7 @@ def read_nni_history(experiment: Path) -> SearchHistory:
     trials = read_trials(experiment)
     profile = _Profile(experiment)
     config = profile.config
-    settings = trial_settings(config.get("trialCommand", ""))
+    settings = trial_settings(config.get("trialCommand", "")) or search_settings(trials)
     rewards = reward_settings(config, settings)
     ranking = _ranking(trials)
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
@@ -130,7 +131,7 @@ def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
     steps = {id(trial): number for number, trial in enumerate(trials, start=1)}
     return tuple(
         Architecture(
-            name=f"trial {entry.trial.number} ({entry.trial.id})",
+            name=_name(entry.trial),
             genotype=entry.genotype,
             reward=float(entry.trial.reward or 0.0),
             psnr=entry.trial.psnr,
@@ -143,12 +144,18 @@ def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
     )
 
 
+def _name(trial: TrialRecord) -> str:
+    """Name a trial; rewards of whole searches can only be compared at the same lambda, so it is said."""
+    weight = f", \u03bb = {trial.search.about()['settings']['reward_lambda']:g}" if trial.search else ""
+    return f"trial {trial.number} ({trial.id}){weight}"
+
+
 def _steps(trials: Sequence[TrialRecord], ranking: Sequence[Architecture]) -> tuple[Step, ...]:
     places = {entry.genotype: place for place, entry in enumerate(ranking)}
     return tuple(
         Step(
             number,
-            f"trial {trial.number} ({trial.id})",
+            _name(trial),
             trial.reward,
             trial.psnr,
             trial.gmacs,

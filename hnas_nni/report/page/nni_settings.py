@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from hnas_nni.experiments import TrialRecord
 from hnas_nni.genotype import POSITION_LABEL
 from hnas_nni.parameters import COST_SCALE, LAMBDA
 from hnas_nni.reward import JointReward
@@ -34,10 +35,23 @@ def trial_settings(command: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def search_settings(trials: Iterable[TrialRecord]) -> dict[str, Any]:
+    """Return the settings that trials which are whole searches have in common; nothing for other trials."""
+    found = [trial.search.about()["settings"] for trial in trials if trial.search]
+    if not found:
+        return {}
+    same = {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}
+    if "reward_lambda" in same:
+        same[LAMBDA] = same.pop("reward_lambda")
+    return same
+
+
 def reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:
     """Return lambda and the cost's scale: the tuner's, the trial command's, or the trial's defaults."""
     arguments = _tuner(config).get("classArgs") or {}
-    defaults = {LAMBDA: JointReward.weight, COST_SCALE: JointReward.cost_scale} if settings else {}
+    # Trials that are whole searches tell their settings themselves; what they do not share has no one value.
+    ours = settings and "epochs" not in settings
+    defaults = {LAMBDA: JointReward.weight, COST_SCALE: JointReward.cost_scale} if ours else {}
     given = {name: settings.pop(name) for name in (LAMBDA, COST_SCALE) if name in settings}
     return {**defaults, **given, **{name: arguments[name] for name in (LAMBDA, COST_SCALE) if name in arguments}}
 
@@ -65,7 +79,9 @@ def data_of(settings: Mapping[str, Any]) -> str:
     data = settings.get("data")
     if data is None:
         return "unknown (not the trial of hnas-nni)"
-    return "the photographs that come along (photos)" if data == "photos" else str(data)
+    if data in ("photos", ["photos"]):
+        return "the photographs that come along (photos)"
+    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
 
 
 def configuration_text(config: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +36,7 @@ def read_run_history(path: Path) -> SearchHistory:
         source=path.resolve().name,
         kind="weight-sharing search",
         unit="epoch",
-        state="finished" if run.finished else "running" if _is_locked(path) else "stopped",
+        state="finished" if run.finished else "running" if run.running else "stopped",
         done=len(epochs),
         planned=settings.get("epochs"),
         started=datetime.fromisoformat(created).astimezone(timezone.utc) if created else None,
@@ -63,18 +62,6 @@ def _check_epochs(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:
     for row in epochs:
         if missing := sorted(needed - set(row)):
             raise RunFolderError(f"{path / 'epochs.csv'}: damaged, has no column {missing[0]}")
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a search at work keeps others out of the folder, as :meth:`RunFolder.lock` does."""
-    try:
-        with (path / ".lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # no lock, or a file system without
-        return False
-    return False
 
 
 def _step(row: Mapping[str, float]) -> Step:
