@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.genotype import Cell, Edge, Genotype, GenotypeError
@@ -42,3 +43,9 @@ def __getattr__(name: str) -> Any:
 
         return upscale
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if os.environ.get("HNAS_OPERATIONS"):
+    from hnas_nni.own_operations import load_modules
+
+    load_modules()

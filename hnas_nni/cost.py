@@ -20,6 +20,7 @@ from torch import nn
 
 from hnas_nni.genotype import CELL_OPERATIONS, DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype
 from hnas_nni.network import Preprocessor, Stem, Tail, candidate, check_network_size
+from hnas_nni.own_operations import OwnOperation, own_operations
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""
@@ -228,7 +229,6 @@ def _pixel_cost(module: nn.Module, channels: int) -> _PixelCost:
     return _PixelCost(slope, small + slope * -4)
 
 
-@lru_cache(maxsize=32)
 def cost_table(
     scale: int = 2,
     channels: int = 64,
@@ -236,4 +236,12 @@ def cost_table(
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> CostTable:
     """Return the :class:`CostTable` of these sizes, built at the first call and kept."""
+    return _cost_table(scale, channels, layers, lr_size, own_operations())
+
+
+@lru_cache(maxsize=32)
+def _cost_table(
+    scale: int, channels: int, layers: int, lr_size: tuple[int, int], own: tuple[OwnOperation, ...]
+) -> CostTable:
+    """Keep tables; one that was built without an operation is not for a space that has it."""
     return CostTable(scale, channels, layers, lr_size)

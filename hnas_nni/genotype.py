@@ -46,11 +46,14 @@ DEFAULT_LAYERS = 12
 NODES = tuple(range(INPUT_NODES, INPUT_NODES + INTERMEDIATE_NODES))
 """Indices of the intermediate nodes: 2, 3, 4, 5."""
 
-CELL_OPERATIONS: Mapping[str, tuple[str, ...]] = {
+CELL_OPERATIONS: dict[str, tuple[str, ...]] = {
     "normal": NORMAL_OPERATIONS,
     "upsampling": UPSAMPLING_OPERATIONS,
 }
-"""Candidate operations by cell, in the order in which the controller decides the cells."""
+"""Candidate operations by cell, in the order in which the controller decides the cells.
+
+Those of the paper, and behind them one's own (:mod:`hnas_nni.own_operations`, which alone changes this).
+"""
 
 _FORMAT = "hnas-genotype"
 _VERSION = 1

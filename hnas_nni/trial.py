@@ -217,7 +217,7 @@ def evaluate(
                 report(psnr)
     if store is not None:
         store.give_back(network)
-    cost = cost_table(**sizes)(genotype)
+    cost = cost_table(settings.scale, settings.channels, settings.layers)(genotype)
     return TrialResult(reward(psnr, cost.gmacs), psnr, cost.gmacs, cost.params), network
 
 

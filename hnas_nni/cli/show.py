@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         picture_format(options.out)
     from hnas_nni.cost import DEFAULT_LR_SIZE, cost_table
 
-    cost = cost_table(**sizes)(genotype)
+    cost = cost_table(sizes["scale"], sizes["channels"], sizes["layers"])(genotype)
     if options.out is not None:
         from hnas_nni.report import draw_genotype
 

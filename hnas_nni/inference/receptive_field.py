@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from hnas_nni.genotype import INPUT_NODES, NODES, Cell, Genotype
 from hnas_nni.network import block_cells
+from hnas_nni.own_operations import own_operation
 
 _GLOBAL_OPERATIONS = frozenset({"rcab"})
 """Channel attention averages over the whole image (RCAN, arXiv 1807.02758, equation 10)."""
@@ -26,7 +27,11 @@ _UPSAMPLING_REACH = {"area": 0, "bilinear": 1, "nearest": 0, "deconv": 1, "subpi
 
 def is_local(genotype: Genotype) -> bool:
     """Whether an output pixel depends on a limited part of the image only, which channel attention makes untrue."""
-    return not any(edge.operation in _GLOBAL_OPERATIONS for edge in genotype.normal.edges)
+    return not any(
+        own.reach is None if (own := own_operation(edge.operation)) else edge.operation in _GLOBAL_OPERATIONS
+        for _, cell in genotype.cells()
+        for edge in cell.edges
+    )
 
 
 def receptive_radius(genotype: Genotype, scale: int, layers: int) -> int:
@@ -84,6 +89,8 @@ def _cell_reach(cell: Cell, inputs: list[Fraction], scale: int, step: Fraction, 
 
 def _operation_reach(operation: str, source: int, scale: int) -> Fraction:
     """Reach of an operation that reads node `source`, in pixels of its input."""
+    if own := own_operation(operation):
+        return Fraction(own.reach or 0)
     if operation == "up_down_projection":
         return Fraction(_PROJECTION_REACH[scale])
     if operation in _NORMAL_REACH:

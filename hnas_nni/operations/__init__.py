@@ -13,6 +13,7 @@ from hnas_nni.operations.normal import (
     UpDownProjection,
 )
 from hnas_nni.operations.upsampling import Deconv, Interpolation, SubPixelConv
+from hnas_nni.own_operations import own_operation, register_normal, register_upsampling, unregister
 
 SCALES = (2, 3, 4)
 """Upscaling factors for which the operations are defined."""
@@ -42,13 +43,15 @@ def normal_operation(name: str, channels: int, scale: int) -> nn.Module:
     Parameters
     ----------
     name
-        One of :data:`hnas_nni.genotype.NORMAL_OPERATIONS`.
+        One of :data:`hnas_nni.genotype.NORMAL_OPERATIONS`, or registered with
+        :func:`hnas_nni.own_operations.register_normal`.
     channels
         C, channels in and out.
     scale
         Upscaling factor of the network; only the up-and-down projection uses it, and keeps the size all the same.
     """
-    return _NORMAL[name](channels, scale)
+    own = own_operation(name)
+    return (own.factory if own else _NORMAL[name])(channels, scale)
 
 
 def upsampling_operation(name: str, channels: int, scale: int) -> nn.Module:
@@ -57,14 +60,16 @@ def upsampling_operation(name: str, channels: int, scale: int) -> nn.Module:
     Parameters
     ----------
     name
-        One of :data:`hnas_nni.genotype.UPSAMPLING_OPERATIONS`.
+        One of :data:`hnas_nni.genotype.UPSAMPLING_OPERATIONS`, or registered with
+        :func:`hnas_nni.own_operations.register_upsampling`.
     channels
         C, channels in and out.
     scale
         How much the operation upsamples: the network's scale if the edge reads an input node of the cell, 1 if it
         reads an intermediate node.
     """
-    return _UPSAMPLING[name](channels, scale)
+    own = own_operation(name)
+    return (own.factory if own else _UPSAMPLING[name])(channels, scale)
 
 
 __all__ = [
@@ -77,5 +82,8 @@ __all__ = [
     "SubPixelConv",
     "UpDownProjection",
     "normal_operation",
+    "register_normal",
+    "register_upsampling",
+    "unregister",
     "upsampling_operation",
 ]

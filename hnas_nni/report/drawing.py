@@ -23,10 +23,10 @@ from hnas_nni.report.palette import (
     INK,
     MUTED,
     NODE,
-    OPERATION_COLOURS,
-    OPERATION_NAMES,
     PAPER,
     WIRE,
+    operation_colours,
+    operation_names,
 )
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
 def _draw_edge(
     canvas: Canvas, cell: str, edge: EdgeLayout, left: float, bottom: float, nodes: list[tuple[float, float]]
 ) -> None:
-    colour = OPERATION_COLOURS[edge.operation]
+    colour = operation_colours()[edge.operation]
     lane, start = left + edge.lane, nodes[edge.source][1]
     x, y = left + edge.label[0], bottom + edge.label[1]
     label_right = x + LABEL_SIZE[0] / 2
@@ -185,7 +185,7 @@ def _draw_edge(
     upsamples = cell == "upsampling" and edge.source < INPUT_NODES
     name = operation_label(cell, edge.target, edge.slot)
     canvas.box(x, y, *LABEL_SIZE, colour, edge=INK if upsamples else PAPER, name=name)
-    canvas.text(x, y - 0.01, OPERATION_NAMES[edge.operation], on=colour)
+    canvas.text(x, y - 0.01, operation_names()[edge.operation], on=colour)
 
 
 def draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:

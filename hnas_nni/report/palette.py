@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hnas_nni.own_operations import own_operations
+
 OPERATION_NAMES: Mapping[str, str] = {
     "identity": "identity",
     "dil_conv_3x3": "dil. conv 3x3",
@@ -24,7 +26,7 @@ OPERATION_NAMES: Mapping[str, str] = {
     "deconv": "transposed conv",
     "subpixel": "sub-pixel conv",
 }
-"""What people call the operations."""
+"""What people call the operations of the paper; with one's own, :func:`operation_names`."""
 
 OPERATION_COLOURS: Mapping[str, str] = {
     "identity": "#b9bec4",
@@ -40,7 +42,7 @@ OPERATION_COLOURS: Mapping[str, str] = {
     "deconv": "#882255",
     "subpixel": "#332288",
 }
-"""Colours of the operations, as ``#rrggbb``."""
+"""Colours of the operations of the paper, as ``#rrggbb``; with one's own, :func:`operation_colours`."""
 
 CELL_COLOURS: Mapping[str, str] = {"normal": "#c9d6e3", "upsampling": "#d55e00"}
 """Colours of the two kinds of blocks in a picture of the network."""
@@ -59,6 +61,16 @@ PAPER = "#ffffff"
 
 MUTED = "#5b636c"
 """Captions."""
+
+
+def operation_names() -> dict[str, str]:
+    """Return what people call the operations, those that were registered too."""
+    return {**OPERATION_NAMES, **{own.name: own.label for own in own_operations()}}
+
+
+def operation_colours() -> dict[str, str]:
+    """Return the colours of the operations, as ``#rrggbb``, those that were registered too."""
+    return {**OPERATION_COLOURS, **{own.name: own.colour for own in own_operations()}}
 
 
 def text_colour(background: str) -> str:

@@ -11,16 +11,15 @@ from hnas_nni.report.palette import (
     INK,
     MUTED,
     NODE,
-    OPERATION_COLOURS,
     PAPER,
     WIRE,
     on_dark,
+    operation_colours,
     text_colour,
 )
 
 _POINTS = 72  # in an inch
 _THEMES = {INK: "ink", NODE: "node", WIRE: "wire", PAPER: "paper", MUTED: "muted"}
-_OPERATIONS = {colour: name for name, colour in OPERATION_COLOURS.items()}
 _DARK = {INK: "#e6e9ed", NODE: "#2b323a", WIRE: "#8a929b", PAPER: "#161a1f", MUTED: "#a3adb8"}
 
 
@@ -135,7 +134,7 @@ def stylesheet() -> str:
     """Return the CSS that the pictures need, with a light and a dark theme; paper stays white in print."""
     light = {f"--hnas-{name}": colour for colour, name in _THEMES.items()} | {"--hnas-edge": PAPER}
     dark = {f"--hnas-{name}": _DARK[colour] for colour, name in _THEMES.items()} | {"--hnas-edge": _DARK[PAPER]}
-    for name, colour in [*OPERATION_COLOURS.items(), *CELL_COLOURS.items()]:
+    for name, colour in [*operation_colours().items(), *CELL_COLOURS.items()]:
         light[f"--hnas-line-{name}"] = colour
         dark[f"--hnas-line-{name}"] = on_dark(colour, _DARK[PAPER])
     rules = ".hnas-picture{width:100%;height:auto;display:block;font:9px system-ui,sans-serif;text-anchor:middle}"
@@ -152,7 +151,8 @@ def _declarations(values: dict[str, str]) -> str:
 
 def _line_colour(colour: str) -> str:
     """Return the CSS colour of a line: an operation's is lightened where the theme is dark."""
-    name = _OPERATIONS.get(colour) or next((cell for cell, value in CELL_COLOURS.items() if value == colour), None)
+    colours = {**operation_colours(), **CELL_COLOURS}
+    name = next((name for name, value in colours.items() if value == colour), None)
     return f"var(--hnas-line-{name})" if name else _fill(colour)
 
 

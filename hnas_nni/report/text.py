@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hnas_nni.genotype import DEFAULT_LAYERS, NODES, Cell, Genotype
-from hnas_nni.report.palette import OPERATION_NAMES
+from hnas_nni.report.palette import operation_names
 
 _TITLES = {
     "normal": "normal cell",
@@ -45,9 +45,9 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
 
 def cell_in_words(cell: Cell) -> list[str]:
     """Return the sum of each node of a cell, e.g. ``"node 2 = RCAB(node 1) + identity(node 0)"``."""
+    names = operation_names()
     return [
-        f"node {node} = "
-        + " + ".join(f"{OPERATION_NAMES[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
+        f"node {node} = " + " + ".join(f"{names[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
         for node in NODES
     ]
 

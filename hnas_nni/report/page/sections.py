@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from hnas_nni.report.page.history import Architecture, SearchHistory, pareto_set, ran_for
-from hnas_nni.report.palette import OPERATION_NAMES
+from hnas_nni.report.palette import operation_names
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
 
@@ -160,7 +160,8 @@ def _cell(value: float | None, form: str) -> tuple[Any, str]:
 def _words(entry: Architecture) -> str:
     """Return what a search in the table looks through."""
     operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
-    names = [OPERATION_NAMES[operation] for operation in operations]
+    labels = operation_names()
+    names = [labels[operation] for operation in operations]
     return " ".join([entry.name, f"position {entry.genotype.position}", *operations, *names])
 
 
