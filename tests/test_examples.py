@@ -18,9 +18,7 @@ from strategies.search import command
 from strategies.search.trial import with_parameters
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yml"))
-FAMILIES = [path for path in EXAMPLES if path.name.startswith("one_shot_family")]
-CONFIGS = [REPOSITORY / "config.yml", *(path for path in EXAMPLES if path not in FAMILIES)]
+CONFIGS = [REPOSITORY / "config.yml", *sorted((REPOSITORY / "examples").glob("*.yml"))]
 FAMILIES = [path for path in CONFIGS if path.name.startswith("one_shot_family")]
 """Their trials are whole searches with shared weights."""
 
