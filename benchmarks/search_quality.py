@@ -92,25 +92,23 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     _hnas(
         ["train", str(run.path / "winner.json"), "--quiet", *sizes, *length, *batch, *data[:4], "--out", str(trained)]
     )
-    scores = folder / "scores.json"
-    _hnas(
-        ["evaluate", str(trained / "best.safetensors"), "--data", options.validation, "--json", str(scores), "--force"]
-    )
+    measured = _hnas(["evaluate", str(trained / "best.safetensors"), "--data", options.validation, "--json", "--quiet"])
     return Outcome(
         genotype=winner["genotype"],
         shared_psnr=winner["psnr"],
-        psnr=json.loads(scores.read_text())["models"][0]["sets"][0]["psnr"],
+        psnr=json.loads(measured)["models"][0]["sets"][0]["psnr"],
         gmacs=winner["gmacs"],
         seconds=run.epochs()[-1]["seconds"],
     )
 
 
-def _hnas(arguments: list[str]) -> None:
+def _hnas(arguments: list[str]) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "hnas_nni.cli", *arguments]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"hnas {' '.join(arguments)}: {result.stderr[-2000:]}")
+    return result.stdout
 
 
 def _spread(values: list[float], digits: int = 2) -> str:
