@@ -1,7 +1,9 @@
-"""ENAS under current Lightning versions."""
+"""ENAS under current Lightning versions; and that mends leave NNI itself alone."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -61,3 +63,36 @@ def test_mend_acts_once_and_on_one_strategy_only() -> None:
     assert [list(loader) for loader in batches.flattened] == [[(1, "train")], [(2, "val"), (3, "val")]]
     assert [len(loader) for loader in batches.flattened] == [1, 2]
     assert other.train_dataloader(lambda: train, lambda: val).flattened == [train, val]
+
+
+LOOK = """
+import importlib, pkgutil, sys
+import nni.nas.experiment, nni.nas.strategy, nni.nas.hub.pytorch, nni.nas.profiler.pytorch.flops
+import nni.algorithms.hpo.tpe_tuner, nni.nas.oneshot.pytorch.profiler, nni.nas.evaluator.pytorch, nni.tuner, nni.mutable
+
+def attributes():
+    for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "nni"]:
+        for name, value in vars(module).items():
+            yield (module.__name__, name), value
+            if isinstance(value, type) and value.__module__.split(".")[0] == "nni":
+                for attribute, inner in vars(value).items():
+                    yield (module.__name__, name, attribute), inner
+
+before = dict(attributes())
+classes = len({key[:2] for key in before if len(key) == 3})
+for package in ("hnas_nni", "search_spaces", "strategies"):
+    root = importlib.import_module(package)
+    for module in pkgutil.walk_packages(root.__path__, package + "."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+after = dict(attributes())
+print(classes, sorted(key for key in before if after.get(key, before) is not before[key]))
+"""
+
+
+def test_importing_the_packages_leaves_nni_as_it_was() -> None:
+    """Each attribute of each module and class of NNI is the same object before and after."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", LOOK], check=True, capture_output=True, text=True)
+    classes, changed = done.stdout.strip().splitlines()[-1].split(" ", 1)
+    assert int(classes) > 200
+    assert changed == "[]"

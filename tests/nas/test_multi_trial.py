@@ -1,54 +1,19 @@
-"""NNI's multi-trial strategies search the whole space, and its web page can show it."""
+"""The space in the forms that NNI's tuners, its web page and its strategies ask for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import nni
 import pytest
 from nni.mutable import CategoricalMultiple
 from nni.nas import strategy as nni_strategies
-from nni.nas.evaluator import FunctionalEvaluator
-from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import SimplifiedModelSpace
 
 from hnas_nni import Genotype
-from hnas_nni.cost import cost_table
-from hnas_nni.network import HNASNetwork
 from search_spaces import HNASSpace, decision_labels
 
 CHANNELS = 2
 LAYERS = 3
-
-
-def report_cost(network: HNASNetwork) -> None:
-    assert isinstance(network, HNASNetwork)
-    nni.report_final_result(-cost_table(2, CHANNELS, LAYERS, (10, 10))(network.genotype).macs)
-
-
-def make_strategy(name: str) -> Any:
-    if name == "PolicyBasedRL":
-        return nni_strategies.PolicyBasedRL(trial_per_collect=2)
-    if name == "RegularizedEvolution":
-        return nni_strategies.RegularizedEvolution(population_size=2, sample_size=1)
-    return getattr(nni_strategies, name)()
-
-
-@pytest.mark.parametrize("name", ["Random", "RegularizedEvolution", "TPE", "PolicyBasedRL"])
-def test_strategy_searches_the_space(name: str) -> None:
-    evaluator = FunctionalEvaluator(report_cost)
-    space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
-    strategy = make_strategy(name)
-    engine = SequentialExecutionEngine(max_model_count=3)
-    strategy(SimplifiedModelSpace.from_model(space, evaluator), engine)
-    models = list(engine.list_models())
-    assert len(models) >= 3
-    for model in models:
-        genotype = Genotype.from_sample(model.sample)
-        genotype.check_layers(LAYERS)
-        assert model.metric == -cost_table(2, CHANNELS, LAYERS, (10, 10))(genotype).macs
-    best = next(iter(strategy.list_models(limit=1)))
-    assert best.metric == max(model.metric for model in models)
 
 
 def test_all_choices_have_a_form_for_tuners_and_web_page() -> None:
