@@ -73,15 +73,15 @@ def main() -> None:
     experiment.config.experiment_working_directory = (options.out / "experiments").resolve()
     experiment.run(port=options.port)  # returns when the search is over
 
-    # A frozen model of the space is plain data: which candidate was chosen at each label.
-    samples = experiment.export_top_models(top_k=3, formatter="dict")
-    models = list(strategy.list_models(limit=3))
+    # The best architectures, each a frozen model of the space; its sample is plain data: what was chosen at each label.
+    models = experiment.export_top_models(top_k=3)
     experiment.stop()
+    genotypes = [Genotype.from_sample(model.sample) for model in models]
     print(f"\nThe best of the search ({options.strategy}):")
-    for rank, (sample, model) in enumerate(zip(samples, models, strict=True), start=1):
-        print(f"{rank}. reward {model.metric:.3f}, upsampling at block {Genotype.from_sample(sample).position}")
+    for rank, (genotype, model) in enumerate(zip(genotypes, models, strict=True), start=1):
+        print(f"{rank}. reward {model.metric:.3f}, upsampling at block {genotype.position}")
 
-    winner = Genotype.from_sample(samples[0])
+    winner = genotypes[0]
     winner.to_json(options.out / "winner.json")
     draw_genotype(winner, options.out / "winner.svg", layers=options.layers)
     print(
