@@ -11,7 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from hnas_nni.cli import COMMANDS, main, make_parser, subcommands
 
@@ -129,7 +131,20 @@ def test_verbose_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) 
 
 def test_verbose_shows_the_log(tmp_path: Path) -> None:
     """Lightning's account of a training, which is left out otherwise."""
-    tiny = ["--channels=1", "--layers=2", "--epochs=1", "--steps-per-epoch=1", "--batch=1", "--patch=24", "--quiet"]
+    tiny = [
+        "--channels=1",
+        "--layers=2",
+        "--epochs=1",
+        "--steps-per-epoch=1",
+        "--batch=1",
+        "--patch=24",
+        "--data=images",
+        "--quiet",
+    ]
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     code = (
         "import sys; from hnas_nni import Genotype; from hnas_nni.cli import main\n"
         "Genotype.random(1, layers=2).to_json('it.json')\n"
