@@ -16,6 +16,7 @@ from hnas_nni.trial import _parser as trial_parser
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [
     *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    REPOSITORY / "examples" / "README.md",
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 _PROGRAMS = {"uv", "pip", "pytest", "ruff", "mypy", "source", "export", "tensorboard"}
@@ -102,7 +103,10 @@ def _known_options() -> set[str]:
     known = {option for parser in parsers for action in parser._actions for option in action.option_strings}
     for folder in ("benchmarks", "examples", "search_spaces"):
         for script in (REPOSITORY / folder).glob("*.py"):
-            known |= set(re.findall(r'"(--[a-z][a-z-]*)"', script.read_text(encoding="utf-8")))
+            # Some scripts add options in a loop over their names.
+            known |= {
+                f"--{name}" for name in re.findall(r'"(?:--)?([a-z][a-z-]*)"', script.read_text(encoding="utf-8"))
+            }
     return known | _OTHERS_OPTIONS
 
 
