@@ -28,7 +28,7 @@ _INVALID_PATIENCE = 1000
 _POLL = 1.0
 """Seconds between looks at the budget, which NNI announces by no event."""
 
-_LAST_POLLS = 5
+_LAST_POLLS = 60
 
 
 class HierarchicalRL(Strategy):
