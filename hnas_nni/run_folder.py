@@ -17,16 +17,15 @@ import csv
 import fcntl
 import json
 import os
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hnas_nni.files import replacing
 from hnas_nni.genotype import Genotype
+from hnas_nni.versions import installed_versions
 
 SETTINGS = "settings.json"
 EPOCHS = "epochs.csv"
@@ -66,8 +65,6 @@ policy on the validation images; entropies are in nats.
 
 ARCHITECTURE_COLUMNS = ("rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype")
 """PSNR in dB on Y of the validation images with shared weights; pareto is 1 if none is both better and cheaper."""
-
-_PACKAGES = ("hnas-nni", "nni", "torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
 
 
 class RunFolderError(ValueError):
@@ -121,7 +118,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         about = {
             "settings": dict(settings),
-            "versions": _versions(),
+            "versions": installed_versions(),
             "command": command,
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
@@ -230,13 +227,3 @@ class RunFolder:
             return []
         except (UnicodeDecodeError, csv.Error) as error:
             raise RunFolderError(f"{self.path / name}: damaged ({error})") from None
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from hnas_nni.genotype import Genotype
+from hnas_nni.pareto import pareto_set
 from hnas_nni.reward import JointReward
 from strategies.search.supernet_training import SupernetTraining
 from strategies.supernet_policy import SupernetPolicy
@@ -68,20 +68,3 @@ def derive(
         }
         for rank, row in enumerate(rows, start=1)
     ]
-
-
-def pareto_set(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Return the indices of the points (PSNR, multiply-adds) of which none is both at least as good and as cheap.
-
-    Of points that agree in both, all belong to the set or none does.
-    """
-    front: set[int] = set()
-    best_cheaper = float("-inf")
-    order = sorted(range(len(points)), key=lambda index: (points[index][1], -points[index][0]))
-    for place, index in enumerate(order):
-        psnr, cost = points[index]
-        same = place > 0 and points[order[place - 1]] == (psnr, cost) and order[place - 1] in front
-        if psnr > best_cheaper or same:
-            front.add(index)
-        best_cheaper = max(best_cheaper, psnr)
-    return front

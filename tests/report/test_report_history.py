@@ -16,8 +16,8 @@ from miniature_search import REWARD, SETTINGS, TRIALS, policy_history
 from nni_experiment import RunningExperiment
 from report_runs import EPOCHS, write_run
 
-from hnas_nni import HNAS_A
-from hnas_nni.report.page import Architecture, pareto_set, read_history
+from hnas_nni.pareto import pareto_set
+from hnas_nni.report.page import read_history
 from hnas_nni.report.page.history import ran_for, running_best, running_mean
 from hnas_nni.report.page.nni_settings import reward_settings, trial_settings
 from hnas_nni.trial import TrialSettings
@@ -25,13 +25,13 @@ from hnas_nni.trial import TrialSettings
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12))
 def test_pareto_set_is_what_nothing_beats(figures: list[tuple[int, int]]) -> None:
-    points = [Architecture("", HNAS_A, 0.0, psnr=float(psnr), gmacs=float(gmacs)) for psnr, gmacs in figures]
+    points = [(float(psnr), float(gmacs)) for psnr, gmacs in figures]
     expected = {
         index
         for index, (psnr, gmacs) in enumerate(figures)
         if not any(p >= psnr and g <= gmacs and (p, g) != (psnr, gmacs) for p, g in figures)
     }
-    assert pareto_set([*points, Architecture("", HNAS_A, 9.0)]) == expected
+    assert pareto_set([*points, (None, 0.0), (9.0, None)]) == expected
 
 
 def test_curves_by_hand() -> None:
@@ -115,7 +115,8 @@ def test_a_run_folder(tmp_path: Path) -> None:
     assert [step.validation_psnr_best for step in history.steps] == [row["validation_psnr_best"] for row in epochs]
     assert history.policy.positions[-1] == tuple(epochs[-1][f"position_{index}"] for index in range(1, 13))
     assert [entry.genotype for entry in history.ranking] == [row["genotype"] for row in ranking]
-    assert pareto_set(history.ranking) == {place for place, row in enumerate(ranking) if row["pareto"]}
+    front = pareto_set([(entry.psnr, entry.gmacs) for entry in history.ranking])
+    assert front == {place for place, row in enumerate(ranking) if row["pareto"]}
     assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
     assert history.data == "photos"
     assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)

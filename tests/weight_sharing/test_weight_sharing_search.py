@@ -24,11 +24,11 @@ from hnas_nni.cli import main
 from hnas_nni.cost import count
 from hnas_nni.data import load_splits
 from hnas_nni.metrics import psnr_y
+from hnas_nni.pareto import pareto_set
 from hnas_nni.reward import JointReward
 from hnas_nni.run_folder import RunFolder
 from search_spaces import HNASSpace
 from strategies.search import SearchSettings, WeightSharingSearch
-from strategies.search.derivation import pareto_set
 
 
 def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:

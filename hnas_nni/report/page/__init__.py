@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hnas_nni.report.page.history import Architecture, PolicyHistory, SearchHistory, Step, pareto_set
+from hnas_nni.report.page.history import Architecture, PolicyHistory, SearchHistory, Step
 from hnas_nni.report.page.page import render_report, write_report
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "PolicyHistory",
     "SearchHistory",
     "Step",
-    "pareto_set",
     "read_history",
     "render_report",
     "write_report",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.report.page.history import PolicyHistory, SearchHistory, Step, pareto_set, running_best, running_mean
+from hnas_nni.pareto import pareto_set
+from hnas_nni.report.page.history import PolicyHistory, SearchHistory, Step, running_best, running_mean
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -149,7 +150,7 @@ def trade_off_figure(history: SearchHistory, references: dict[str, float] | None
     """
     from plotly.graph_objects import Figure, Scatter
 
-    front = pareto_set(history.ranking)
+    front = pareto_set([(point.psnr, point.gmacs) for point in history.ranking])
     shown = [(i, a) for i, a in enumerate(history.ranking) if a.psnr is not None and a.gmacs is not None]
     if not shown:
         return None

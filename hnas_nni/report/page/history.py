@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -169,22 +169,6 @@ class SearchHistory:
     def winner(self) -> Architecture | None:
         """The architecture that comes first in the ranking, if there is one."""
         return self.ranking[0] if self.ranking else None
-
-
-def pareto_set(points: Sequence[Architecture]) -> frozenset[int]:
-    """Return the indices of architectures that no other one beats in both PSNR and multiply-adds.
-
-    One beats another if it is at least as good in both and better in one; of equals all are kept. Architectures
-    without a figure are left out.
-    """
-    known = [(p.gmacs, -p.psnr, i) for i, p in enumerate(points) if p.gmacs is not None and p.psnr is not None]
-    kept: set[int] = set()
-    best: tuple[float, float] | None = None
-    for gmacs, loss, index in sorted(known):
-        if best is None or loss < best[1] or (gmacs, loss) == best:
-            kept.add(index)
-            best = (gmacs, loss)
-    return frozenset(kept)
 
 
 def running_best(values: Iterable[float | None]) -> list[float | None]:

@@ -24,7 +24,7 @@ from hnas_nni.report.page.nni_settings import (
     trial_settings,
     tuner_settings,
 )
-from hnas_nni.report.page.versions import installed_versions
+from hnas_nni.versions import installed_versions
 
 POLICY_HISTORY = Path("checkpoint") / "policy.jsonl"
 """What the hierarchical tuner writes after each result, in the experiment's folder."""

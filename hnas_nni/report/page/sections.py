@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from hnas_nni.report.page.history import Architecture, SearchHistory, pareto_set, ran_for
+from hnas_nni.pareto import pareto_set
+from hnas_nni.report.page.history import Architecture, SearchHistory, ran_for
 from hnas_nni.report.palette import operation_names
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
@@ -131,7 +132,7 @@ def table_columns(history: SearchHistory) -> list[tuple[str, str]]:
 
 def table_rows(history: SearchHistory) -> list[Row]:
     """Return the ranking's rows."""
-    front = pareto_set(history.ranking)
+    front = pareto_set([(point.psnr, point.gmacs) for point in history.ranking])
     kinds = [kind for _, kind in table_columns(history)]
     rows = []
     for place, entry in enumerate(history.ranking):

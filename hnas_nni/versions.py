@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-_PACKAGES = ("hnas-nni", "nni", "torch", "numpy")
+_PACKAGES = ("hnas-nni", "nni", "torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
 
 
 def installed_versions() -> dict[str, str]:
