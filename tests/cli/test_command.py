@@ -78,7 +78,14 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
     fifo = tmp_path / "genotype.json"
     os.mkfifo(fifo)
-    process = subprocess.Popen([*_HNAS, "show", str(fifo)], cwd=_REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*_HNAS, "show", str(fifo)],
+        cwd=_REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background of a script have interrupts ignored, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     with fifo.open("w"):  # opens when the command has begun to read
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
