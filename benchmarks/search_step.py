@@ -1,7 +1,7 @@
 """What a step of the weight-sharing search takes, against a plain version of the same step.
 
     python benchmarks/search_step.py                  L = 12, C = 8, batch 16, HR patches of 96 pixels
-    python benchmarks/search_step.py --growth         also how time and memory grow with L, C and batch
+    python benchmarks/search_step.py --growth         how time and memory grow with L, C and batch
 
 The plain version does what the authors' released code does: one architecture to a controller batch of 16 patches, batch
 norm in the supernet, the upsampling cell computed twice, an extra forward pass after each step to count multiply-adds,
@@ -181,16 +181,19 @@ def epoch(times: dict[str, float], variant: str, controller_steps: float) -> flo
 
 def peak_memory(settings: SearchSettings, steps: int) -> dict[str, float]:
     """Run the weight steps in a process of its own: seconds a step, and the most memory it took in GB."""
+    # getrusage would start from what this process has taken.
     code = (
-        "import json, resource, sys, torch\n"
+        "import json, sys\n"
+        "def peak():\n"
+        "    lines = open('/proc/self/status').read().splitlines()\n"
+        "    return next(int(line.split()[1]) for line in lines if line.startswith('VmHWM')) / 1e6\n"
         "sys.path.insert(0, 'benchmarks')\n"
         "from search_step import Ours, measure\n"
         "from strategies.search import SearchSettings\n"
         "settings = SearchSettings.from_dict(json.loads(sys.argv[1]))\n"
-        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "base = peak()\n"
         "times = measure(settings, 'cpu', int(sys.argv[2]), [Ours])\n"
-        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "print(json.dumps({'seconds': times['ours/weights'], 'process': peak / 1e6, 'search': (peak - base) / 1e6}))\n"
+        "print(json.dumps({'seconds': times['ours/weights'], 'process': peak(), 'search': peak() - base}))\n"
     )
     arguments = [sys.executable, "-W", "ignore", "-c", code, json.dumps(settings.to_dict()), str(steps)]
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
@@ -210,7 +213,9 @@ def main() -> None:
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of ours (default: 32)")
     parser.add_argument("--projections", action="store_true", help="with up-and-down projections")
     parser.add_argument("--profile", action="store_true", help="also print where the time of our weight steps goes")
-    parser.add_argument("--growth", action="store_true", help="also time and memory by L, C and batch, on the CPU")
+    parser.add_argument(
+        "--growth", action="store_true", help="only time and memory by L, C and batch, on the CPU (Linux)"
+    )
     options = parser.parse_args()
     settings = SearchSettings(
         layers=options.layers,
@@ -219,6 +224,9 @@ def main() -> None:
         patch=options.patch,
         precision=options.precision,
     )
+    if options.growth:
+        _print_growth(settings, options.steps)
+        return
     times = measure(settings, options.device, options.steps, [Ours, Plain], options.projections)
     in_step = settings.controller_batch * settings.architectures
     steps = {
@@ -242,21 +250,16 @@ def main() -> None:
     )
     if options.profile:
         _profile(settings, options.device, options.steps)
-    if options.growth:
-        print("\n| L | C | batch | weight step (s) | search (GB) | whole process (GB) |\n|---|---|---|---|---|---|")
-        for layers, channels, batch in (
-            (12, 8, 16),
-            (6, 8, 16),
-            (24, 8, 16),
-            (12, 4, 16),
-            (12, 16, 16),
-            (12, 8, 8),
-            (12, 8, 32),
-        ):
-            changed = replace(settings, layers=layers, channels=channels, batch=batch)
-            figures = peak_memory(changed, options.steps)
-            sizes = f"| {layers} | {channels} | {batch} "
-            print(sizes + "| {seconds:.2f} | {search:.2f} | {process:.2f} |".format(**figures), flush=True)
+
+
+def _print_growth(settings: SearchSettings, steps: int) -> None:
+    print("| L | C | batch | weight step (s) | search (GB) | whole process (GB) |\n|---|---|---|---|---|---|")
+    sizes = ((12, 8, 16), (6, 8, 16), (24, 8, 16), (12, 4, 16), (12, 16, 16), (12, 8, 8), (12, 8, 32))
+    for layers, channels, batch in sizes:
+        changed = replace(settings, layers=layers, channels=channels, batch=batch)
+        figures = peak_memory(changed, steps)
+        cells = f"| {layers} | {channels} | {batch} "
+        print(cells + "| {seconds:.2f} | {search:.2f} | {process:.2f} |".format(**figures), flush=True)
 
 
 def _profile(settings: SearchSettings, device: str, steps: int) -> None:
