@@ -179,15 +179,20 @@ def _run(options: argparse.Namespace) -> None:
     budget = min(options.budget, len(table.subspace))
     rewards = JointReward(options.weight)(table.psnr, table.gmacs)  # type: ignore[arg-type]
     runs: dict[str, list[Any]] = {name: [None] * options.seeds for name in options.only}
-    with ProcessPoolExecutor(options.workers) as pool:
-        jobs = {
-            pool.submit(search, name, options.first_seed + number, table.subspace, rewards, budget): (name, number)
-            for name in runs
-            for number in range(options.seeds)
-        }
-        for job in tqdm(as_completed(jobs), total=len(jobs), unit="search", disable=None):
-            name, number = jobs[job]
-            runs[name][number] = job.result()
+    searches = [(name, number) for name in runs for number in range(options.seeds)]
+    shared = (table.subspace, rewards, budget)
+    if options.workers == 1:
+        for name, number in tqdm(searches, unit="search", disable=None):
+            runs[name][number] = search(name, options.first_seed + number, *shared)
+    else:
+        with ProcessPoolExecutor(options.workers) as pool:
+            jobs = {
+                pool.submit(search, name, options.first_seed + number, *shared): (name, number)
+                for name, number in searches
+            }
+            for job in tqdm(as_completed(jobs), total=len(jobs), unit="search", disable=None):
+                name, number = jobs[job]
+                runs[name][number] = job.result()
     rows = summary(runs, np.asarray(rewards), budget)
     for number, row in enumerate(rows):
         print("| " + " | ".join(row) + " |" + ("\n|" + "---|" * len(row) if number == 0 else ""))

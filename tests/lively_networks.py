@@ -11,7 +11,9 @@ from hnas_nni.network import HNASNetwork
 
 def lively_network(genotype: Genotype, scale: int, layers: int, channels: int = 4, seed: int = 0) -> HNASNetwork:
     """A network with larger random weights, whose outputs on noise vary by about 0.1 around the mean colour."""
-    network = genotype.build(scale, channels, layers).eval()
+    with torch.random.fork_rng(devices=[]):  # the biases keep torch's own weights
+        torch.manual_seed(seed)
+        network = genotype.build(scale, channels, layers).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode():
         for module in network.modules():

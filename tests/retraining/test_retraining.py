@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,16 @@ def test_average_of_the_weights(tiny: TrainingSettings, tmp_path: Path) -> None:
     assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), average)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads as the processes of :data:`ENVIRONMENT`: sums depend on how they are divided."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_killed_training_goes_on_exactly(tmp_path: Path, small_image: str, capfd: pytest.CaptureFixture[str]) -> None:
     settings: dict[str, Any] = {"epochs": 8, "ema": 0.9, "validation": small_image}
     killed = tmp_path / "killed"

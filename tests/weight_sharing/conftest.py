@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 SEARCH: dict[str, Any] = {
+    "normalization": "none",
     "layers": 3,
     "channels": 4,
     "batch": 2,
