@@ -26,11 +26,11 @@ class Foreign(ModelSpace):
         self.blocks = Repeat(
             lambda index: LayerChoice([nn.Linear(4, 4), nn.Identity()], label=f"block{index}"), (1, 3), label="depth"
         )
-        self.skip = InputChoice(n_candidates=3, n_chosen=2, label="skips")
+        self.skips = InputChoice(n_candidates=3, n_chosen=2, label="skips")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.blocks(self.layer(x))
-        return self.skip([x, 2 * x, 3 * x])
+        return self.skips([x, 2 * x, 3 * x])
 
 
 def level_labels(layout: SpaceLayout) -> dict[str, list[str]]:
