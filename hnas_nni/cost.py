@@ -11,6 +11,7 @@ up, which gives the same integers some thousand times faster; it is what a searc
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -104,7 +105,9 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
     *inputs
         Tensors to call it with, on the module's device. On the meta device nothing is computed.
     """
-    import thop
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # thop compares versions as distutils did
+        import thop
 
     module = copy.deepcopy(module)  # thop leaves its counters behind, as buffers
     deconv_macs = 0

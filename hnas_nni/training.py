@@ -102,6 +102,7 @@ def training_step(
     hr: Tensor,
     learning_rate: float,
     trained: Callable[[], Iterable[nn.Parameter]] | None = None,
+    micro_batch: int | None = None,
 ) -> Tensor:
     """Do one step on the L1 loss.
 
@@ -117,19 +118,25 @@ def training_step(
         Of this step.
     trained
         Gives the parameters that the backward pass reached; by default all of the network are looked through.
+    micro_batch
+        At most so many patches run through the network at once, and their gradients are added up: the same step in less
+        memory, unless the network looks at the whole batch, as batch norm does. None for all.
 
     Returns
     -------
     torch.Tensor
         The loss before the step, detached; reading it waits for the device.
     """
-    loss = reconstruction_loss(network, lr, hr)
-    loss.backward()
+    loss = torch.zeros((), device=lr.device)
+    for low, high in zip(lr.split(micro_batch or len(lr)), hr.split(micro_batch or len(hr)), strict=True):
+        part = reconstruction_loss(network, low, high) * (len(low) / len(lr))
+        part.backward()
+        loss += part.detach()
     if trained is None:
         assert isinstance(network, nn.Module)
         trained = network.parameters
     optimizer.step(trained(), learning_rate)
-    return loss.detach()
+    return loss
 
 
 @torch.no_grad()

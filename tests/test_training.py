@@ -39,6 +39,27 @@ def test_adam_equals_torchs() -> None:
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.parametrize("micro_batch", [1, 2, 5, 9])
+def test_micro_batches_give_the_step_of_the_whole_batch(micro_batch: int) -> None:
+    whole, parts = _network(), _network()
+    optimizers = Adam(), Adam()
+    for step in range(3):
+        torch.manual_seed(step)
+        lr, hr = torch.rand(5, 3, 6, 6), torch.rand(5, 3, 12, 12)
+        expected = training_step(whole, optimizers[0], lr, hr, 1e-3)
+        loss = training_step(parts, optimizers[1], lr, hr, 1e-3, micro_batch=micro_batch)
+        assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_no_more_patches_than_a_micro_batch_run_at_once() -> None:
+    network, seen = _network(), []
+    network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    training_step(network, Adam(), torch.rand(5, 3, 6, 6), torch.rand(5, 3, 12, 12), 1e-3, micro_batch=2)
+    assert seen == [2, 2, 1]
+
+
 def test_adam_leaves_parameters_off_the_path_alone() -> None:
     on, off = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(2))
     optimizer = Adam()

@@ -68,6 +68,9 @@ class SearchSettings:
         Steps in an epoch. One pass over the paper's splits is 20 and 30 batches of 16.
     batch, patch
         Patches in a weight step, and their side in HR pixels.
+    micro_batch
+        At most so many patches of a weight step run through the supernet at once, with the same result in less memory;
+        0 for 8 on a CPU, where larger ones are not faster, and all on a GPU. Batch norm needs all.
     architectures, controller_batch
         Architectures in a controller step, and the patches that all of them are measured on. 4 architectures on 4
         patches cost what the paper's 1 on 16 costs.
@@ -110,6 +113,7 @@ class SearchSettings:
     controller_steps: int = 30
     batch: int = 16
     patch: int = 96
+    micro_batch: int = 0
     architectures: int = 4
     controller_batch: int = 4
     learning_rate: float = 1e-3
@@ -218,6 +222,7 @@ _LEAST = {
     "controller_steps": 0,
     "batch": 1,
     "patch": 1,
+    "micro_batch": 0,
     "architectures": 1,
     "controller_batch": 1,
     "validation_architectures": 1,

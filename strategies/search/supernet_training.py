@@ -27,6 +27,9 @@ def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") 
         return RandomOneShot().mutate_model(space).to(device)
 
 
+_CPU_MICRO_BATCH = 8
+
+
 class SupernetTraining:
     """Steps on the shared weights, and measuring with them; nothing here waits for the device but the PSNRs.
 
@@ -52,13 +55,16 @@ class SupernetTraining:
         self._device = supernet.tail.conv.weight.device
         self._autocast = settings.precision == "bf16"
         self._trained = TrainedParameters(supernet)
+        self._micro_batch = _micro_batch(settings, self._device)
         self._table = cost_table(settings.scale, settings.channels, settings.layers)
         self._validation = [(self._to_device(pair.lr), self._to_device(pair.hr)) for pair in validation]
 
     def weight_step(self, architecture: Architecture, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
         """Do one step on the weights of one path; see :func:`hnas_nni.training.training_step`."""
         self.policy.activate(architecture)
-        return training_step(self._forward, self.optimizer, lr, hr, learning_rate, self._trained.take)
+        return training_step(
+            self._forward, self.optimizer, lr, hr, learning_rate, self._trained.take, self._micro_batch
+        )
 
     @torch.inference_mode()
     def batch_psnrs(self, architectures: Sequence[Architecture], lr: Tensor, hr: Tensor) -> list[float]:
@@ -98,3 +104,9 @@ class SupernetTraining:
 
     def _to_device(self, image: Any) -> Tensor:
         return torch.from_numpy(image).permute(2, 0, 1)[None].to(self._device)
+
+
+def _micro_batch(settings: SearchSettings, device: torch.device) -> int | None:
+    if settings.normalization == "batch":
+        return None
+    return settings.micro_batch or (_CPU_MICRO_BATCH if device.type == "cpu" else None)
