@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Several tests run side by side; threads of torch that wait for each other's core would take many times as long. Set
+# before torch is loaded, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# ruff: isort: split
 from miniature_search import miniature_config
 from nni_experiment import RunningExperiment, run_experiment
 
