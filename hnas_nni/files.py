@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there takes its place at the end.
 
-    A process that is killed, or a block that raises, leaves the old file as it was.
+    A process that is killed, or a block that raises, leaves the old file as it was. The new one has the permissions
+    that the umask gives, whatever wrote it: safetensors, for one, lets nobody but the owner read what it writes.
 
     Raises
     ------
@@ -25,7 +27,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(f"{path.parent}: no such folder; create it, or give another place for {path.name}")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        permissions = _usual_permissions(temporary)
         yield temporary
+        temporary.chmod(permissions)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _usual_permissions(path: Path) -> int:
+    """Return the permissions of a new file at a path, by making one for a moment: only so threads are not disturbed."""
+    path.touch()
+    permissions = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return permissions

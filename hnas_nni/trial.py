@@ -118,23 +118,6 @@ class TrialResult:
         return metric
 
 
-def choose_device(name: str) -> str:
-    """Return "cuda" or "cpu" for "auto", "cuda" or "cpu".
-
-    Raises
-    ------
-    ValueError
-        If CUDA is asked for and not there.
-    """
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine has no usable GPU; give --device auto or cpu")
-    return name
-
-
 def evaluate(
     genotype: Genotype,
     reward: JointReward,
@@ -178,6 +161,7 @@ def evaluate(
 
     from hnas_nni.cost import cost_table
     from hnas_nni.data import PatchSampler, fixed_patches, load_splits
+    from hnas_nni.devices import choose_device
     from hnas_nni.training import Adam, cosine_learning_rate, patch_psnr, training_step
 
     device = choose_device(settings.device)

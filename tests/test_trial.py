@@ -122,7 +122,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, monke
 def test_a_gpu_that_is_not_there_is_named(capsys, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main([*OPTIONS, "--genotype", "random", "--device", "cuda"]) == 2
-    assert "--device cuda: this machine has no usable GPU; give --device auto or cpu" in capsys.readouterr().err
+    assert "device cuda: this machine has no usable GPU; give auto or cpu" in capsys.readouterr().err
 
 
 def test_parameters_carry_architecture_and_reward() -> None:

@@ -5,6 +5,7 @@ Importing this package loads torch.
 
 from __future__ import annotations
 
+from hnas_nni.devices import choose_device
 from hnas_nni.inference.enlarging import enlarge, tile_size
 from hnas_nni.inference.models import (
     BICUBIC,
@@ -12,7 +13,6 @@ from hnas_nni.inference.models import (
     Model,
     NetworkModel,
     Pixels,
-    choose_device,
     read_model,
     read_models,
 )

@@ -152,24 +152,6 @@ class NetworkModel:
         return memory // self._bytes_per_pixel
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """Return a device by its name; ``"auto"`` is CUDA where there is one, or else the CPU.
-
-    Raises
-    ------
-    ValueError
-        If there is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device: {name!r} can't be used here; give auto, cpu or cuda") from error
-    return device
-
-
 def read_model(
     name: str | os.PathLike[str],
     scale: int | None = None,

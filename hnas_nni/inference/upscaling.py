@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hnas_nni.devices import choose_device
 from hnas_nni.inference.enlarging import TileSize, enlarge
-from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, choose_device, read_model
+from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
 from hnas_nni.inference.pictures import Picture, from_pillow, split_channels, to_pillow
 from hnas_nni.network import HNASNetwork
 

@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from hnas_nni import run_folder as names
 from hnas_nni.data import PatchSampler, load_splits
+from hnas_nni.devices import choose_device
 from hnas_nni.files import replacing
 from hnas_nni.genotype import POSITION_LABEL
 from hnas_nni.run_folder import RunFolder, RunFolderError
 from hnas_nni.training import cosine_learning_rate
-from hnas_nni.trial import choose_device
 from strategies.layout import NETWORK_LEVEL
 from strategies.search.derivation import derive
 from strategies.search.progress import TensorBoardLog
@@ -109,7 +109,7 @@ class WeightSharingSearch:
     def _locked_folder(self) -> Iterator[None]:
         # Bad data must not leave a folder behind: images are looked at before it is made.
         settings = self.settings
-        self._device = torch.device(choose_device(settings.device))
+        self._device = choose_device(settings.device)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         self._splits = load_splits(
