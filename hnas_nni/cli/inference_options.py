@@ -10,7 +10,7 @@ from hnas_nni.cli.arguments import add_device, add_threads
 MODEL_HELP = "a model file (.safetensors), or bicubic"
 
 
-def add_inference_options(parser: argparse.ArgumentParser) -> None:
+def add_inference_options(parser: argparse._ActionsContainer) -> None:
     """Add ``--scale``, ``--device``, ``--threads``, ``--tile`` and ``--self-ensemble``."""
     parser.add_argument("--scale", type=int, metavar="S", help="upscaling factor; needed if bicubic is the only model")
     add_device(parser, numbered=True)

@@ -1,6 +1,7 @@
 """Make a report of a search: one HTML file with figures, cells and the ranking.
 
 Reads an experiment of NNI or a run folder of hnas search, finished or running. The file needs no network.
+With --compare it also shows what trained networks make of images, as hnas compare draws it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import add_force, add_quiet, add_working_dir, check_output
+from hnas_nni.cli.comparison_options import (
+    add_comparison_options,
+    check_comparison,
+    compare_models,
+    refuse_comparison_options,
+)
+from hnas_nni.cli.inference_options import MODEL_HELP
 
 if TYPE_CHECKING:
     from hnas_nni.report.page import SearchHistory
@@ -22,6 +30,8 @@ examples:
   hnas report AbC12xyz --out search.html     an experiment by its id
   hnas report runs/x2 --published            a run folder of hnas search, beside published networks
   hnas report --watch 30 --force             made anew every 30 s while the search runs; the page follows
+  hnas report runs/x2 --compare runs/x2_trained/last.safetensors --data Set5
+  hnas report runs/x2 --compare a.safetensors b.safetensors --data photos --crop chelsea=130,90,64,64
 """
 _PICTURES = 100
 
@@ -50,6 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", type=int, metavar="SECONDS", help="make it anew until the search ends")
     add_working_dir(parser)
     add_quiet(parser)
+    group = parser.add_argument_group("comparison", "what trained networks make of images, details side by side")
+    group.add_argument("--compare", dest="models", nargs="+", metavar="MODEL", help=MODEL_HELP)
+    add_comparison_options(group, data_required=False)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -61,18 +74,31 @@ def run(options: argparse.Namespace) -> None:
     if options.out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{options.out}: a report is an HTML file; give a name that ends in .html")
     check_output(options.out, options.force)
+    if options.models is None:
+        refuse_comparison_options(options)
+    elif options.data is None:
+        raise ValueError("--compare: on which images? Give --data DIR, or --data photos")
+    else:
+        check_comparison(options)
     from hnas_nni.report.page import read_history, write_report
 
+    history = read_history(options.run, options.working_dir)
+    comparisons = compare_models(options) if options.models else []
     while True:
-        history = read_history(options.run, options.working_dir)
         write_report(
-            history, options.out, published=options.published, pictures=options.pictures, refresh=options.watch
+            history,
+            options.out,
+            published=options.published,
+            pictures=options.pictures,
+            refresh=options.watch,
+            comparisons=comparisons,
         )
         if not options.quiet:
             print(f"{_words(history)} -> {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)", flush=True)
         if options.watch is None or history.state != "running":
             return
         time.sleep(options.watch)
+        history = read_history(options.run, options.working_dir)
 
 
 def _words(history: SearchHistory) -> str:

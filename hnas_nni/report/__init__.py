@@ -12,7 +12,7 @@ from hnas_nni.report.palette import OPERATION_COLOURS, OPERATION_NAMES
 from hnas_nni.report.text import describe, network_line
 
 if TYPE_CHECKING:
-    from hnas_nni.report.comparison import draw_comparison
+    from hnas_nni.report.comparison_picture import draw_comparison
     from hnas_nni.report.drawing import draw_genotype
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "draw_comparison":
-        from hnas_nni.report.comparison import draw_comparison
+        from hnas_nni.report.comparison_picture import draw_comparison
 
         return draw_comparison
     if name == "draw_genotype":

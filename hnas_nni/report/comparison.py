@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from hnas_nni.data import ImagePair, bicubic_upsample
 from hnas_nni.data.resize import ImageArray
-from hnas_nni.files import replacing
 from hnas_nni.metrics import psnr_y, ssim_y
-from hnas_nni.report.palette import CELL_COLOURS, INK
 
 DEFAULT_CROP = 64
 """Side of the detail that is looked for, in HR pixels."""
-
-_PANEL = 190
-"""About how many pixels a detail measures in the picture."""
-
-_GAP, _LINE, _FONT_SIZE = 12, 19, 14
-_MARK = CELL_COLOURS["upsampling"]
-_WIDEST_OVERVIEW = 1.6
 
 
 class Crop(NamedTuple):
@@ -40,24 +29,63 @@ class Crop(NamedTuple):
         return image[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
-class _Panel(NamedTuple):
+class Detail(NamedTuple):
+    """What one model makes of the detail.
+
+    Parameters
+    ----------
+    name
+        The model, or ``"LR"`` or ``"HR"``.
+    image
+        uint8, (height, width, 3) of the crop; LR pixels are repeated `scale` times.
+    score
+        PSNR in dB and SSIM on Y of the whole image; None of LR and HR.
+    """
+
     name: str
     image: ImageArray
-    score: tuple[float, float] | None
+    score: tuple[float, float] | None = None
 
 
-def draw_comparison(
+@dataclass(frozen=True)
+class Comparison:
+    """An image, and a detail of it as several models make it.
+
+    Parameters
+    ----------
+    name
+        The image's.
+    scale
+        Upscaling factor.
+    crop
+        Where the detail lies.
+    hr
+        The true image, uint8 (h, w, 3).
+    details
+        LR, bicubic, the models, HR.
+    """
+
+    name: str
+    scale: int
+    crop: Crop
+    hr: ImageArray
+    details: tuple[Detail, ...]
+
+    def is_best(self, detail: Detail) -> bool:
+        """Whether no other result has a higher PSNR."""
+        if detail.score is None:
+            return False
+        return detail.score[0] == max(other.score[0] for other in self.details if other.score)
+
+
+def compare(
     pair: ImagePair,
     results: Mapping[str, ImageArray],
-    path: str | os.PathLike[str] | None = None,
     *,
     crop: Crop | None = None,
     crop_size: int = DEFAULT_CROP,
-) -> Image.Image:
-    """Draw an image with a detail marked, and beside it the detail in LR, by bicubic, by the models, and in HR.
-
-    Every pixel of a detail is drawn as a square, LR pixels as squares so many times larger. Below stand PSNR and SSIM
-    on Y of the whole image, the best ones in colour.
+) -> Comparison:
+    """Cut a detail out of what models made of an image, and measure each result.
 
     Parameters
     ----------
@@ -65,25 +93,16 @@ def draw_comparison(
         The image.
     results
         What the models made of it, by their names: uint8, of the size of HR. Bicubic is added if it is not there.
-    path
-        PNG file to write, whole or not at all.
     crop
         The detail; by default the square of `crop_size` in which the models differ the most
         (:func:`largest_difference`).
     crop_size
         Side of that square in HR pixels; smaller where the image is.
 
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, RGB.
-
     Raises
     ------
     ValueError
         If a result is of another size than HR, or the detail does not lie within it.
-    FileNotFoundError
-        If the folder of `path` does not exist.
     """
     scale = pair.hr.shape[0] // pair.lr.shape[0]
     by_name = {"bicubic": bicubic_upsample(pair.lr, scale), **results}
@@ -93,18 +112,15 @@ def draw_comparison(
     if crop is None:
         crop = largest_difference(list(by_name.values()), crop_size)
     _check(crop, pair)
-    panels = [
-        _Panel("LR", pair.lr.repeat(scale, axis=0).repeat(scale, axis=1), None),
+    details = [
+        Detail("LR", crop.of(pair.lr.repeat(scale, axis=0).repeat(scale, axis=1)).copy()),
         *(
-            _Panel(name, image, (psnr_y(image, pair.hr, scale), ssim_y(image, pair.hr, scale)))
+            Detail(name, crop.of(image).copy(), (psnr_y(image, pair.hr, scale), ssim_y(image, pair.hr, scale)))
             for name, image in by_name.items()
         ),
-        _Panel("HR", pair.hr, None),
+        Detail("HR", crop.of(pair.hr)),
     ]
-    picture = _compose(pair, panels, crop, scale)
-    if path is not None:
-        write_png(picture, path)
-    return picture
+    return Comparison(pair.name, scale, crop, pair.hr, tuple(details))
 
 
 def largest_difference(images: Sequence[ImageArray], size: int = DEFAULT_CROP) -> Crop:
@@ -139,22 +155,6 @@ def largest_difference(images: Sequence[ImageArray], size: int = DEFAULT_CROP) -
     return Crop(int(x), int(y), width, height)
 
 
-def stack(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Put pictures below each other, on white."""
-    result = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
-    top = 0
-    for picture in pictures:
-        result.paste(picture, (0, top))
-        top += picture.height
-    return result
-
-
-def write_png(picture: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write a PNG file, whole or not at all."""
-    with replacing(path) as temporary:
-        picture.save(temporary, "PNG", optimize=True)
-
-
 def _check(crop: Crop, pair: ImagePair) -> None:
     height, width = pair.hr.shape[:2]
     if (
@@ -165,62 +165,3 @@ def _check(crop: Crop, pair: ImagePair) -> None:
     ):
         detail = ",".join(map(str, crop))
         raise ValueError(f"{pair.name}: crop {detail} (x,y,width,height) does not lie within {width}x{height} pixels")
-
-
-def _compose(pair: ImagePair, panels: Sequence[_Panel], crop: Crop, scale: int) -> Image.Image:
-    zoom = max(1, round(_PANEL / max(crop.width, crop.height)))
-    panel_width, panel_height = max(crop.width * zoom, 110), crop.height * zoom
-    rows = 1 if len(panels) <= 3 else 2
-    columns = -(-len(panels) // rows)
-    cell_width, cell_height = panel_width + _GAP, panel_height + 2 * _LINE + _GAP
-    overview = _overview(pair, crop, rows * cell_height - _GAP - 2 * _LINE)
-    picture = Image.new("RGB", (overview.width + 2 * _GAP + columns * cell_width, rows * cell_height + _GAP), "white")
-    picture.paste(overview, (_GAP, _GAP))
-    caption = (
-        f"{Path(pair.name).name} (x{scale})",
-        f"{crop.width}x{crop.height} at {crop.x},{crop.y}, enlarged {zoom} times; PSNR (dB) / SSIM of the image",
-    )
-    for number, line in enumerate(caption):
-        _write(picture, line, _GAP, _GAP + overview.height + number * _LINE, overview.width, centred=False)
-    best = max((panel.score[0] for panel in panels if panel.score), default=0.0)
-    for number, panel in enumerate(panels):
-        left = overview.width + 2 * _GAP + number % columns * cell_width
-        top = _GAP + number // columns * cell_height
-        detail = Image.fromarray(crop.of(panel.image))
-        detail = detail.resize((crop.width * zoom, crop.height * zoom), Image.Resampling.NEAREST)
-        picture.paste(detail, (left + (panel_width - detail.width) // 2, top))
-        _write(picture, panel.name, left, top + panel_height, panel_width)
-        if panel.score is not None:
-            colour = _MARK if panel.score[0] == best else INK
-            figures = f"{panel.score[0]:.2f} / {panel.score[1]:.4f}"
-            _write(picture, figures, left, top + panel_height + _LINE, panel_width, colour=colour)
-    return picture
-
-
-def _overview(pair: ImagePair, crop: Crop, height: int) -> Image.Image:
-    """The HR image at about a height, with the detail framed."""
-    image = Image.fromarray(pair.hr)
-    factor = min(height / image.height, _WIDEST_OVERVIEW * height / image.width)
-    size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    image = image.resize(size, Image.Resampling.LANCZOS)
-    frame = [round(side * factor) for side in (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)]
-    ImageDraw.Draw(image).rectangle((frame[0] - 1, frame[1] - 1, frame[2], frame[3]), outline=_MARK, width=2)
-    return image
-
-
-def _write(
-    picture: Image.Image, text: str, left: int, top: int, width: int, *, colour: str = INK, centred: bool = True
-) -> None:
-    """Write a line, made smaller or cut where it is too long."""
-    draw = ImageDraw.Draw(picture)
-    size = _FONT_SIZE
-    font = ImageFont.load_default(size)
-    while draw.textlength(text, font) > width and size > 9:
-        size -= 1
-        font = ImageFont.load_default(size)
-    shown = text
-    while draw.textlength(shown, font) > width and len(shown) > 4:
-        text = text[:-1]
-        shown = text + "..."
-    indent = (width - draw.textlength(shown, font)) / 2 if centred else 0
-    draw.text((left + indent, top + 3), shown, fill=colour, font=font)

@@ -13,7 +13,8 @@ from PIL import Image
 from hnas_nni import HNAS_A, HNAS_B, load, save, upscale
 from hnas_nni.cli import main
 from hnas_nni.data import load_pairs
-from hnas_nni.report.comparison import Crop, draw_comparison, stack
+from hnas_nni.report.comparison import Crop
+from hnas_nni.report.comparison_picture import draw_comparison, stack
 
 
 @pytest.fixture(scope="module")

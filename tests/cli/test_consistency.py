@@ -111,7 +111,7 @@ def test_who_has_which_switches() -> None:
     assert _has("--quiet") == _has("-q") == _WITH_PROGRESS
     # A search goes on in its folder and never replaces one.
     assert _has("--out") - {"search"} | {"evaluate"} == _has("--force")
-    assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale"}
+    assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale", "report"}
     assert _has("--seed") == {"search", "train", "export"}
 
 

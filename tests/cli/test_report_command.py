@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lively_networks import lively_network
 from nni_experiment import RunningExperiment
 from report_runs import write_run
 
+from hnas_nni import HNAS_A, save
 from hnas_nni.cli import main
 
 
@@ -52,6 +56,24 @@ def test_watches_a_search_until_it_ends(tmp_path: Path) -> None:
     assert 'http-equiv="refresh"' not in page.read_text()
 
 
+def test_compares_models_as_hnas_compare_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    save(lively_network(replace(HNAS_A, position=2), 2, 2), "mine.safetensors")
+    asked = ["--data", "photos", "--images", "chelsea", "--crop", "40,30,32,24"]
+    assert main(["report", "run", "--compare", "mine.safetensors", *asked]) == 0
+    assert main(["compare", "mine.safetensors", *asked, "--out", "it.png"]) == 0
+    assert main(["evaluate", "bicubic", "mine.safetensors", "--data", "photos", "--per-image"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["chelsea"]]
+    page = (tmp_path / "hnas_report.html").read_text()
+    scores = re.findall(r'class="score">([\d.]+) / ([\d.]+)<', page)
+    assert ["/".join(score) for score in scores] == line.split()[1:]
+    assert re.findall(r'class="model">(.*?)<', page) == ["LR", "bicubic", "mine", "HR"]
+    assert "x2, 32x24 pixels at 40,30" in page
+
+
 def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "it.pdf")]) == 2
     assert "it.pdf: a report is an HTML file; give a name that ends in .html" in capsys.readouterr().err
@@ -66,6 +88,14 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "--out", "nowhere/it.html"], "nowhere: no such folder; create it"),
         (["run", "--pictures", "0"], "--pictures: 0 is not valid; give at least 1"),
         (["run", "--watch", "0"], "--watch: 0 is not valid; give at least 1 second"),
+        (["run", "--data", "photos"], "--data: is of a comparison; give the models too, by --compare"),
+        (["run", "--crop-size", "9"], "--crop-size: is of a comparison; give the models too"),
+        (["run", "--compare", "bicubic"], "--compare: on which images? Give --data DIR, or --data photos"),
+        (["run", "--compare", "bicubic", "--data", "photos"], "bicubic: of which scale?"),
+        (["run", "--compare", "no.safetensors", "--data", "photos"], "no.safetensors: no such model file"),
+        (["run", "--compare", "bicubic", "--data", "empty", "--scale", "2"], "empty: "),
+        (["run", "--compare", "bicubic", "--data", "photos", "--scale", "2", "--images", "x"], "x: no such image"),
+        (["run", "--compare", "bicubic", "--data", "photos", "--crop", "1,2"], "argument --crop: '1,2' is not valid"),
         (["run", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

@@ -10,7 +10,8 @@ from PIL import Image
 
 from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
 from hnas_nni.report import draw_comparison
-from hnas_nni.report.comparison import Crop, largest_difference, stack
+from hnas_nni.report.comparison import Crop, largest_difference
+from hnas_nni.report.comparison_picture import stack
 
 _PHOTO = load_pairs("photos", 3, limit=1)[0]
 _PAIR = ImagePair("photo", _PHOTO.lr[20:70, 20:90], _PHOTO.hr[60:210, 60:270])

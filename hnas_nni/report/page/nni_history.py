@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.experiments import ExperimentError, TrialRecord, _query, rank, read_trials
+from hnas_nni.experiments import ExperimentError, TrialRecord, query, rank, read_trials
 from hnas_nni.genotype import POSITION_LABEL
 from hnas_nni.parameters import COST_SCALE, LAMBDA
 from hnas_nni.report.page.history import Architecture, PolicyHistory, SearchHistory, Step
@@ -88,7 +88,7 @@ class _Profile:
 
     def __init__(self, experiment: Path) -> None:
         self.folder = experiment
-        (rows,) = _query(
+        (rows,) = query(
             experiment, "SELECT params, execDuration, startTime, endTime FROM ExperimentProfile ORDER BY rowid"
         )
         if not rows:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from hnas_nni.files import replacing
+from hnas_nni.report.comparison import Comparison
+from hnas_nni.report.page.comparisons import shown_comparisons
 from hnas_nni.report.page.figures import entropy_figure, position_figure, progress_figure, trade_off_figure
 from hnas_nni.report.page.history import SearchHistory
 from hnas_nni.report.page.literature import Literature
@@ -40,6 +42,7 @@ def write_report(
     published: bool = False,
     pictures: int = PICTURES,
     refresh: int | None = None,
+    comparisons: Sequence[Comparison] = (),
 ) -> None:
     """Write a search's report as one HTML file, whole or not at all.
 
@@ -55,19 +58,26 @@ def write_report(
         How many architectures' cells are drawn.
     refresh
         While the search runs, load the page anew after this many seconds.
+    comparisons
+        What trained networks make of images (:func:`hnas_nni.report.comparison.compare`), to show below.
 
     Raises
     ------
     FileNotFoundError
         If the folder of `path` does not exist.
     """
-    page = render_report(history, published=published, pictures=pictures, refresh=refresh)
+    page = render_report(history, published=published, pictures=pictures, refresh=refresh, comparisons=comparisons)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def render_report(
-    history: SearchHistory, *, published: bool = False, pictures: int = PICTURES, refresh: int | None = None
+    history: SearchHistory,
+    *,
+    published: bool = False,
+    pictures: int = PICTURES,
+    refresh: int | None = None,
+    comparisons: Sequence[Comparison] = (),
 ) -> str:
     """Return a search's report as HTML; see :func:`write_report`."""
     from jinja2 import Environment
@@ -80,7 +90,7 @@ def render_report(
     return environment.from_string(_file("template.html.j2")).render(
         history=history,
         lead=lead(history),
-        sections=_section_titles(history, published),
+        sections=_section_titles(history, published, bool(comparisons)),
         tiles=tiles(history),
         facts=facts(history),
         nothing_ranked=nothing_ranked(history),
@@ -91,6 +101,7 @@ def render_report(
         published=published,
         published_notes=literature.notes if literature else [],
         figures=figures,
+        comparisons=shown_comparisons(comparisons),
         **notes(history, pictures),
         columns=table_columns(history),
         rows=table_rows(history),
@@ -123,11 +134,12 @@ def _figures(history: SearchHistory, literature: Literature | None) -> dict[str,
     return {name: json.loads(figure.to_json()) for name, figure in drawn.items() if figure is not None}
 
 
-def _section_titles(history: SearchHistory, published: bool) -> list[tuple[str, str]]:
+def _section_titles(history: SearchHistory, published: bool, compared: bool) -> list[tuple[str, str]]:
     titles = [("summary", "Summary")]
     titles += [("winner", "Winner")] if history.winner else []
     titles += [("progress", "Progress"), ("policy", "Policy"), ("trade-off", "PSNR against cost")]
     titles += [("published", "Published networks")] if published else []
+    titles += [("comparison", "Comparison")] if compared else []
     return [*titles, ("ranking", "Ranking"), ("settings", "Settings")]
 
 
