@@ -4,7 +4,7 @@
     python examples/compare_strategies.py run table.npz --seeds 20 --plot compare.png --csv compare.csv
 
 `build` trains one supernet on photographs and measures each of 3,840 architectures with its weights, in some ten
-minutes of one CPU core; interrupted, it goes on where it was (training starts anew). `run` lets every strategy search
+minutes of one CPU core; interrupted or killed, it goes on where it was. `run` lets every strategy search
 the table through NNI's own interface and prints how many evaluations it took to reach the top 1 %, as a Markdown table.
 """
 
@@ -217,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, default, text in (
         ("data", "photos", 'folder of images, or "photos" for those that come along'),
         ("scale", 2, "upscaling factor"),
-        ("channels", 4, "C of the supernet"),
+        ("channels", 8, "C of the supernet"),
         ("layers", 6, "L; there are 640 architectures for each of the positions 1..L"),
         ("steps", 3000, "training steps of the supernet"),
         ("batch", 8, "patches in a step"),

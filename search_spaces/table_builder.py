@@ -1,35 +1,36 @@
 """Measuring every architecture of a part of the space with the shared weights of one supernet.
 
 The supernet is trained by uniform path sampling (Guo et al., "Single Path One-Shot Neural Architecture Search with
-Uniform Sampling", ECCV 2020, arXiv:1904.00420); every architecture is then a path of it, and is measured as it is.
+Uniform Sampling", ECCV 2020, arXiv:1904.00420); every architecture is then a path of it, and is measured as it is. Its
+nodes average their inputs, as in ``hnas search``: without that, shared weights give little more than the mean colour.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.strategy import RandomOneShot
-from safetensors.torch import load_file, save_file
-from torch import nn
 from tqdm import tqdm
 
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.genotype import Genotype
-from hnas_nni.training import Adam, cosine_learning_rate, patch_psnr, training_step
+from hnas_nni.training import cosine_learning_rate, patch_psnr
 from search_spaces.architecture_table import ArchitectureTable, SubSpace
-from search_spaces.space import HNASSpace
+from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 
 _SAVE_EVERY = 200
 """Architectures that are measured again at worst after a kill."""
+
+_SAVE_SECONDS = 20.0
+"""Training that is repeated at worst after a kill."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class BuildSettings:
 
     data: str = "photos"
     scale: int = 2
-    channels: int = 4
+    channels: int = 8
     layers: int = 6
     steps: int = 3000
     batch: int = 8
@@ -75,9 +76,10 @@ class BuildSettings:
 
 
 def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> ArchitectureTable:
-    """Train the supernet and measure all architectures; go on where an earlier call was interrupted.
+    """Train the supernet and measure all architectures; go on where an earlier call was interrupted or killed.
 
-    Once it is trained, the supernet lies beside the table, and goes when the table is complete.
+    The state of the supernet lies beside the table, and goes when the table is complete. A table that was interrupted
+    equals one that was not.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> Arch
     Raises
     ------
     ValueError
-        If the file holds another table.
+        If the file, or the supernet beside it, is of other architectures or settings.
     FileNotFoundError
         If its folder does not exist.
     """
@@ -105,64 +107,120 @@ def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> Arch
         table = ArchitectureTable(subspace, np.full(len(subspace), np.nan), gmacs, asdict(settings))
     if table.complete:
         return table
-    supernet = Supernet(settings)
-    weights = path.with_name(path.name + ".supernet.safetensors")
-    if weights.exists():
-        supernet.network.load_state_dict(load_file(weights))
-    else:
-        supernet.train(subspace)
-        with replacing(weights) as temporary:
-            state = supernet.network.state_dict()
-            save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
-        table.save(path)
+    training = SubSpaceTraining(subspace, settings)
+    checkpoint = path.with_name(path.name + ".supernet.pt")
+    if checkpoint.exists():
+        _load(training, checkpoint)
+    table.save(path)
+    training.run(lambda: _save(training, checkpoint))
     missing = np.flatnonzero(np.isnan(table.psnr))
     samples = list(subspace.samples())
     for done, row in enumerate(tqdm(missing, desc="measuring", unit="architecture", disable=None), start=1):
-        table.psnr[row] = supernet.psnr(subspace.genotype(samples[row]))
+        table.psnr[row] = training.psnr(subspace.genotype(samples[row]))
         if done % _SAVE_EVERY == 0 or done == len(missing):
             table.save(path)
-    weights.unlink(missing_ok=True)
+    checkpoint.unlink(missing_ok=True)
     return table
 
 
-class Supernet:
-    """All networks of the space with shared weights, one of them at a time.
+class SubSpaceTraining:
+    """The supernet's training on a part of the space, and measuring with its weights.
 
     Parameters
     ----------
+    subspace
+        The architectures.
     settings
         Sizes, images and training.
+
+    Attributes
+    ----------
+    supernet
+        Runs one architecture at a time.
+    step
+        Training steps done.
     """
 
-    def __init__(self, settings: BuildSettings) -> None:
+    def __init__(self, subspace: SubSpace, settings: BuildSettings) -> None:
+        self.subspace = subspace
         self.settings = settings
-        torch.manual_seed(settings.seed)
-        space = HNASSpace(settings.scale, settings.channels, settings.layers)
-        self.network: nn.Module = RandomOneShot().mutate_model(space)
-        self._choices = [module for module in self.network.modules() if isinstance(module, BaseSuperNetModule)]
+        self.step = 0
+        self.supernet = make_path_supernet(
+            settings.scale, settings.channels, settings.layers, "mean", seed=settings.seed
+        )
+        self._paths = PathTraining(self.supernet)
+        self._choose_path = PathChoice(self.supernet)
+        self._draw = random.Random(settings.seed)
         splits = load_splits(settings.data, settings.scale, patch_size=settings.patch, seed=settings.seed)
         self._sampler = PatchSampler(splits.weight, settings.scale, settings.patch, torch.device("cpu"), settings.seed)
         self._measured = fixed_patches(
             splits.controller, settings.scale, settings.patch, settings.measured_patches, seed=0
         )
 
-    def take(self, genotype: Genotype) -> None:
-        """Run this architecture from now on."""
-        sample: Mapping[str, Any] = genotype.to_sample()
-        for module in self._choices:
-            module.resample(dict(sample))
-
-    def train(self, subspace: SubSpace) -> None:
-        """Train all architectures of a part of the space, a uniformly drawn one at each step."""
-        draw, optimizer, steps = random.Random(self.settings.seed), Adam(), self.settings.steps
-        first = self.settings.learning_rate
-        for step in tqdm(range(steps), desc="training", unit="step", disable=None):
-            self.take(subspace.genotype({label: draw.choice(values) for label, values in subspace.free.items()}))
-            rate = cosine_learning_rate(step / steps, first, first / 100)
-            training_step(self.network, optimizer, *self._sampler.sample(self.settings.batch), rate)
+    def run(self, save: Callable[[], None]) -> None:
+        """Train all architectures to the end, a uniformly drawn one at each step; `save` from time to time."""
+        first, steps = self.settings.learning_rate, self.settings.steps
+        if self.step == steps:
+            return
+        saved = time.monotonic()
+        with tqdm(total=steps, initial=self.step, desc="training", unit="step", disable=None) as progress:
+            while self.step < steps:
+                free = self.subspace.free.items()
+                self._take(self.subspace.genotype({label: self._draw.choice(values) for label, values in free}))
+                rate = cosine_learning_rate(self.step / steps, first, first / 100)
+                self._paths.step(*self._sampler.sample(self.settings.batch), rate)
+                self.step += 1
+                progress.update()
+                if time.monotonic() - saved >= _SAVE_SECONDS:
+                    save()
+                    saved = time.monotonic()
+        save()
 
     def psnr(self, genotype: Genotype) -> float:
         """Return an architecture's PSNR on Y, in dB, over the measured patches."""
-        self.take(genotype)
+        self._take(genotype)
         low, high = self._measured
-        return patch_psnr(self.network, low, high, self.settings.scale, batch=len(low))
+        return patch_psnr(self.supernet, low, high, self.settings.scale, batch=len(low))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the training goes on from exactly; tensors and plain data alone."""
+        return {
+            "free": {label: list(values) for label, values in self.subspace.free.items()},
+            "fixed": dict(self.subspace.fixed),
+            "settings": asdict(self.settings),
+            "step": self.step,
+            "paths": self._paths.state_dict(),
+            "patches": self._sampler.state_dict(),
+            "draws": self._draw.getstate(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of other architectures or settings.
+        """
+        own = self.state_dict()
+        if any(state[name] != own[name] for name in ("free", "fixed", "settings")):
+            raise ValueError("is the supernet of another table; remove it")
+        self._paths.load_state_dict(state["paths"])
+        self._sampler.load_state_dict(state["patches"])
+        self._draw.setstate(state["draws"])
+        self.step = state["step"]
+
+    def _take(self, genotype: Genotype) -> None:
+        self._choose_path(genotype.to_sample())
+
+
+def _save(training: SubSpaceTraining, path: Path) -> None:
+    with replacing(path) as temporary:
+        torch.save(training.state_dict(), temporary)
+
+
+def _load(training: SubSpaceTraining, path: Path) -> None:
+    try:
+        training.load_state_dict(torch.load(path, weights_only=True))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-import nni.nas.strategy  # noqa: F401  before its one-shot part, which imports it in turn
 import torch
-from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
-from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
-from torch import Tensor, nn
+from torch import nn
 
+from search_spaces.path_training import PathChoice
 from strategies.controller import HierarchicalController
 from strategies.layout import NETWORK_LEVEL
 from strategies.levels import SpaceChoices
@@ -95,8 +93,7 @@ class SupernetPolicy:
             )
         self.policy = PolicyGradient(network, **asdict(learning))
         self.generator = torch.Generator().manual_seed(seed)
-        modules = [module for module in supernet.modules() if isinstance(module, BaseSuperNetModule)]
-        self._activators = [_activator(module) for module in modules]
+        self._choose_path = PathChoice(supernet)
 
     def draw(self, n: int) -> list[Architecture]:
         """Draw `n` architectures from today's policy.
@@ -136,8 +133,7 @@ class SupernetPolicy:
 
     def activate(self, architecture: Architecture) -> None:
         """Make the supernet run an architecture from now on."""
-        for activate in self._activators:
-            activate(architecture.sample)
+        self._choose_path(architecture.sample)
 
     def learn(self, architectures: Sequence[Architecture], rewards: Sequence[float]) -> dict[str, float]:
         """Take one step on the rewards of architectures that were measured under the same conditions.
@@ -213,43 +209,4 @@ class SupernetPolicy:
         return Architecture(tuple(choices), self._choices.to_nni(self._choices.layout.decode(choices)))
 
 
-class TrainedParameters:
-    """Which parameters the last backward passes have reached.
-
-    A supernet has thousands of parameters and a path a few hundred; walking over all of them at each step to find those
-    with a gradient takes as long as updating them.
-
-    Parameters
-    ----------
-    network
-        The supernet.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._reached: list[nn.Parameter] = []
-        for parameter in network.parameters():
-            parameter.register_post_accumulate_grad_hook(self._note)
-
-    def take(self) -> Iterator[nn.Parameter]:
-        """Yield the parameters reached since the last call, each once."""
-        reached, self._reached = self._reached, []
-        return iter(dict.fromkeys(reached))
-
-    def _note(self, parameter: Tensor) -> None:
-        self._reached.append(parameter)  # type: ignore[arg-type]
-
-
-def _activator(module: BaseSuperNetModule) -> Callable[[dict[str, Any]], None]:
-    """Return what makes a supernet's module run its part of a sample."""
-    if type(module) is PathSamplingCell:
-        # Its own method describes the whole cell anew at each call, which takes longer than a small cell runs.
-        labels = tuple(module.simplify())
-
-        def activate(sample: dict[str, Any]) -> None:
-            module._sampled = {label: sample[label] for label in labels}
-
-        return activate
-    return lambda sample: module.resample(memo=sample)
-
-
-__all__ = ["CONTROLLERS", "NETWORK_LEVEL", "Architecture", "SupernetPolicy", "TrainedParameters"]
+__all__ = ["CONTROLLERS", "NETWORK_LEVEL", "Architecture", "SupernetPolicy"]

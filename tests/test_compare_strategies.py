@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import itertools
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.strategy import GridSearch
 
 from hnas_nni.cost import count
+from hnas_nni.metrics import psnr_y_batch
+from hnas_nni.network import DIV2K_MEAN_RGB, HNASNetwork
 from hnas_nni.training import patch_psnr
 from search_spaces import table_builder
 from search_spaces.architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
-from search_spaces.table_builder import BuildSettings, Supernet, build_table
+from search_spaces.path_training import PathTraining
+from search_spaces.table_builder import BuildSettings, SubSpaceTraining, build_table
 
-SETTINGS = BuildSettings(channels=1, layers=2, steps=2, batch=1, patch=16, measured_patches=3, cost_channels=2)
+SETTINGS = BuildSettings(channels=1, layers=2, steps=5, batch=1, patch=16, measured_patches=3, cost_channels=2)
 
 
 def small_subspace() -> SubSpace:
@@ -56,18 +62,27 @@ def test_rows_are_in_the_order_of_the_samples() -> None:
         SubSpace(subspace.free, {**subspace.fixed, "normal/op_2_0": "identity"})
 
 
+def averaging(network: HNASNetwork) -> HNASNetwork:
+    """Make the nodes of a plain network average their two edges, as those of the supernet do."""
+    for block in network.blocks:
+        for edges in block.ops:
+            for operation in edges:
+                operation.register_forward_hook(lambda module, inputs, output: output / 2)
+    return network
+
+
 def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     """The PSNR is that of the plain network with the supernet's weights, the cost that of thop."""
     subspace = small_subspace()
     table = build_table(subspace, SETTINGS, tmp_path / "table.npz")
     assert table.complete
     assert [path.name for path in tmp_path.iterdir()] == ["table.npz"]
-    supernet = Supernet(SETTINGS)
-    supernet.train(subspace)
-    low, high = supernet._measured
+    training = SubSpaceTraining(subspace, SETTINGS)
+    training.run(lambda: None)
+    low, high = training._measured
     for row, sample in enumerate(subspace.samples()):
         genotype = subspace.genotype(sample)
-        network = supernet.network.freeze(genotype.to_sample())
+        network = averaging(training.supernet.freeze(genotype.to_sample()))
         assert table.psnr[row] == pytest.approx(patch_psnr(network, low, high, 2), abs=1e-4)
         assert table.gmacs[row] == count(genotype, channels=2, layers=2).gmacs
     loaded = ArchitectureTable.load(tmp_path / "table.npz")
@@ -75,31 +90,70 @@ def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     assert np.array_equal(loaded.psnr, table.psnr)
 
 
-def test_an_interrupted_table_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = build_table(small_subspace(), SETTINGS, tmp_path / "whole.npz")
-    path = tmp_path / "table.npz"
-    measured = Supernet.psnr
-    calls = 0
+def test_a_table_is_one_of_networks_that_work(tmp_path: Path) -> None:
+    """Even hardly trained, the worst one is far from the mean colour, which shared weights may well be stuck at."""
+    settings = replace(SETTINGS, channels=8, steps=20, batch=2, patch=32)
+    table = build_table(small_subspace(), settings, tmp_path / "table.npz")
+    _, high = SubSpaceTraining(small_subspace(), settings)._measured
+    mean_colour = torch.tensor(DIV2K_MEAN_RGB).view(1, 3, 1, 1).expand(high.shape)
+    assert table.psnr.min() > float(psnr_y_batch(mean_colour, high, 2).mean()) + 6
 
-    def interrupted(self: Supernet, genotype: object) -> float:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
+
+def interrupt_at(call: int, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+    """Make a method raise KeyboardInterrupt at that call, counted from 1."""
+    method, calls = getattr(owner, name), itertools.count(1)
+
+    def interrupted(*arguments: object, **keywords: object) -> object:
+        if next(calls) == call:
             raise KeyboardInterrupt
-        return measured(self, genotype)  # type: ignore[arg-type]
+        return method(*arguments, **keywords)
 
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> ArchitectureTable:
+    """Return a table that was built without an interruption."""
+    return build_table(small_subspace(), SETTINGS, tmp_path_factory.mktemp("whole") / "table.npz")
+
+
+def test_a_table_interrupted_while_measured_is_completed(
+    whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.npz"
     with monkeypatch.context() as patch:
         patch.setattr(table_builder, "_SAVE_EVERY", 1)
-        patch.setattr(Supernet, "psnr", interrupted)
+        interrupt_at(4, patch, SubSpaceTraining, "psnr")
         with pytest.raises(KeyboardInterrupt):
             build_table(small_subspace(), SETTINGS, path)
     assert int(np.isfinite(ArchitectureTable.load(path).psnr).sum()) == 3
     with monkeypatch.context() as patch:
-        patch.setattr(Supernet, "train", lambda self, subspace: pytest.fail("is trained already"))
+        interrupt_at(1, patch, PathTraining, "step")  # it is trained already
         table = build_table(small_subspace(), SETTINGS, path)
     assert np.array_equal(table.psnr, whole.psnr)
     with pytest.raises(ValueError, match="holds a table of other settings"):
-        build_table(small_subspace(), BuildSettings(seed=1), path)
+        build_table(small_subspace(), replace(SETTINGS, seed=1), path)
+
+
+def test_a_table_interrupted_while_trained_equals_one_that_was_not(
+    whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, Adam's moments, the learning rate, the drawn paths and patches all go on."""
+    path = tmp_path / "table.npz"
+    monkeypatch.setattr(table_builder, "_SAVE_SECONDS", 0)
+    with monkeypatch.context() as patch:
+        interrupt_at(4, patch, PathTraining, "step")
+        with pytest.raises(KeyboardInterrupt):
+            build_table(small_subspace(), SETTINGS, path)
+    assert np.isnan(ArchitectureTable.load(path).psnr).all()
+    path.unlink()
+    with pytest.raises(ValueError, match=r"table.npz.supernet.pt: is the supernet of another table; remove it$"):
+        build_table(small_subspace(), replace(SETTINGS, seed=1), path)
+    with monkeypatch.context() as patch:
+        interrupt_at(3, patch, PathTraining, "step")  # two of five steps are left, the fourth again
+        table = build_table(small_subspace(), SETTINGS, path)
+    assert np.array_equal(table.psnr, whole.psnr)
+    assert [path.name for path in tmp_path.iterdir()] == ["table.npz"]
 
 
 def test_strategies_get_their_answers_from_the_table() -> None:

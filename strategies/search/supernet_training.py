@@ -6,25 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from nni.nas.strategy import RandomOneShot
 from torch import Tensor
 
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data.sources import ImagePair
 from hnas_nni.genotype import Genotype
 from hnas_nni.metrics import psnr_y_batch
-from hnas_nni.training import Adam, training_step
 from search_spaces import HNASSpace
+from search_spaces.path_training import PathTraining, make_path_supernet
 from strategies.search.settings import SearchSettings
-from strategies.supernet_policy import Architecture, SupernetPolicy, TrainedParameters
+from strategies.supernet_policy import Architecture, SupernetPolicy
 
 
 def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") -> HNASSpace:
     """Make the path-sampled supernet of a search, its weights drawn by the seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        space = HNASSpace(settings.scale, settings.channels, settings.layers, settings.normalization)
-        return RandomOneShot().mutate_model(space).to(device)
+    return make_path_supernet(
+        settings.scale,
+        settings.channels,
+        settings.layers,
+        settings.normalization,
+        seed=settings.seed,
+        device=device,
+    )
 
 
 _CPU_MICRO_BATCH = 8
@@ -50,21 +53,18 @@ class SupernetTraining:
     ) -> None:
         self.supernet = supernet
         self.policy = policy
-        self.optimizer = Adam()
         self._scale = settings.scale
         self._device = supernet.tail.conv.weight.device
-        self._autocast = settings.precision == "bf16"
-        self._trained = TrainedParameters(supernet)
-        self._micro_batch = _micro_batch(settings, self._device)
+        self._paths = PathTraining(
+            supernet, bfloat16=settings.precision == "bf16", micro_batch=_micro_batch(settings, self._device)
+        )
         self._table = cost_table(settings.scale, settings.channels, settings.layers)
         self._validation = [(self._to_device(pair.lr), self._to_device(pair.hr)) for pair in validation]
 
     def weight_step(self, architecture: Architecture, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
         """Do one step on the weights of one path; see :func:`hnas_nni.training.training_step`."""
         self.policy.activate(architecture)
-        return training_step(
-            self._forward, self.optimizer, lr, hr, learning_rate, self._trained.take, self._micro_batch
-        )
+        return self._paths.step(lr, hr, learning_rate)
 
     @torch.inference_mode()
     def batch_psnrs(self, architectures: Sequence[Architecture], lr: Tensor, hr: Tensor) -> list[float]:
@@ -72,7 +72,7 @@ class SupernetTraining:
         means = []
         for architecture in architectures:
             self.policy.activate(architecture)
-            means.append(psnr_y_batch(self._forward(lr), hr, self._scale).mean())
+            means.append(psnr_y_batch(self._paths.forward(lr), hr, self._scale).mean())
         return [float(mean) for mean in torch.stack(means).tolist()]
 
     @torch.inference_mode()
@@ -80,7 +80,8 @@ class SupernetTraining:
         """Return the mean PSNR over the whole validation images, in dB on Y."""
         self.policy.activate(architecture)
         psnrs = [
-            psnr_y_batch(self._forward(lr.float().div(255)), hr, self._scale).squeeze() for lr, hr in self._validation
+            psnr_y_batch(self._paths.forward(lr.float().div(255)), hr, self._scale).squeeze()
+            for lr, hr in self._validation
         ]
         return float(torch.stack(psnrs).mean())
 
@@ -90,17 +91,11 @@ class SupernetTraining:
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights and the optimizer's moments."""
-        return {"supernet": self.supernet.state_dict(), "optimizer": self.optimizer.state_dict(self.supernet)}
+        return self._paths.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state_dict`."""
-        self.supernet.load_state_dict(state["supernet"])
-        self.optimizer.load_state_dict(self.supernet, state["optimizer"])
-
-    def _forward(self, lr: Tensor) -> Tensor:
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            out: Tensor = self.supernet(lr)
-        return out.float()
+        self._paths.load_state_dict(state)
 
     def _to_device(self, image: Any) -> Tensor:
         return torch.from_numpy(image).permute(2, 0, 1)[None].to(self._device)
