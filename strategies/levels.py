@@ -96,14 +96,11 @@ def read_levels(
     LayoutError
         If `levels` is not of that form, or a pattern matches no label.
     """
+    check_levels(levels)
     if levels is None:
         return None, None
     labels = list(labels)
-    if not isinstance(levels, Mapping) or not levels or set(levels) - set(LEVEL_FIELDS):
-        raise LayoutError(f'levels: {levels!r} is not valid; give {{"cells": {{name: [labels]}}, "network": [labels]}}')
     network, cells = levels.get("network"), levels.get("cells")
-    if cells is not None and not isinstance(cells, Mapping):
-        raise LayoutError(f"levels: cells: {cells!r} is not valid; give {{name: [labels]}}")
     return (
         None if network is None else _matching("network", network, labels),
         None
@@ -112,18 +109,43 @@ def read_levels(
     )
 
 
+def check_levels(levels: Any) -> None:
+    """Check the form of `levels`, as far as that can be done without a space.
+
+    Raises
+    ------
+    LayoutError
+        If they are not of the form that :class:`SpaceChoices` takes.
+    """
+    if levels is None:
+        return
+    if not isinstance(levels, Mapping) or not levels or set(levels) - set(LEVEL_FIELDS):
+        raise LayoutError(f'levels: {levels!r} is not valid; give {{"cells": {{name: [labels]}}, "network": [labels]}}')
+    cells = levels.get("cells")
+    if cells is not None and not isinstance(cells, Mapping):
+        raise LayoutError(f"levels: cells: {cells!r} is not valid; give {{name: [labels]}}")
+    parts = {f"cells: {name}": patterns for name, patterns in (cells or {}).items()}
+    for where, patterns in ({"network": levels.get("network")} | parts).items():
+        if patterns is not None or where != "network":
+            _patterns(where, patterns)
+
+
 def _matching(where: str, patterns: Any, labels: Sequence[str]) -> list[str]:
-    if isinstance(patterns, str):
-        patterns = [patterns]
-    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
-        raise LayoutError(f"levels: {where}: {patterns!r} is not valid; give a list of labels")
     found: list[str] = []
-    for pattern in patterns:
+    for pattern in _patterns(where, patterns):
         hits = [pattern] if pattern in labels else [label for label in labels if fnmatchcase(label, pattern)]
         if not hits:
             raise LayoutError(f"levels: {where}: no choice of this space is called {pattern}")
         found += [label for label in hits if label not in found]
     return found
+
+
+def _patterns(where: str, patterns: Any) -> list[str]:
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    if not isinstance(patterns, Sequence) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise LayoutError(f"levels: {where}: {patterns!r} is not valid; give a list of labels")
+    return list(patterns)
 
 
 def _candidates(label: str, mutable: Mutable) -> Iterator[Any]:

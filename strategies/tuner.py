@@ -22,6 +22,7 @@ from hnas_nni.genotype import Genotype
 from hnas_nni.parameters import COST_SCALE, LAMBDA, reward_parameters
 from hnas_nni.reward import JointReward
 from strategies.layout import SpaceLayout
+from strategies.levels import check_levels, read_levels
 from strategies.settings import SMALL_BUDGET, PolicySettings
 
 if TYPE_CHECKING:
@@ -47,8 +48,10 @@ class _Settings:
     hidden_size: int = 100
     give_up_after: int = 4
     optimize_mode: str = "maximize"
+    levels: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        check_levels(self.levels)
         if type(self.conditioned) is not bool:
             raise ValueError(f"conditioned: {self.conditioned!r} is not valid; give true or false")
         for name, least in (("seed", 0), ("hidden_size", 1), ("give_up_after", 1)):
@@ -87,6 +90,10 @@ class HierarchicalTuner(Tuner):
         End the experiment when this many trials failed and none succeeded, 4.
     optimize_mode : str, optional
         "maximize", the only mode; accepted because NNI's tuners have it.
+    levels : dict, optional
+        Which choices form which cell, and which are decided last, given the cells; see
+        :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
+        a ``/`` are decided last.
     learning_rate, entropy_weight, position_weight, baseline_decay, gradient_clip, normalize_advantage, elite_size, \
 elite_weight, candidates : optional
         As for :class:`PolicySettings`.
@@ -139,10 +146,12 @@ elite_weight, candidates : optional
         Raises
         ------
         ValueError
-            If a choice is not categorical, or the saved state is that of another space.
+            If a choice is not categorical, `levels` do not fit the labels, or the saved state is that of another
+            space.
         """
         try:
-            layout = SpaceLayout.from_search_space(search_space)
+            network, cells = read_levels(self._settings.levels, search_space)
+            layout = SpaceLayout.from_search_space(search_space, network, cells)
         except ValueError as error:
             raise _refusal(str(error)) from error
         with self._lock:

@@ -54,6 +54,10 @@ def _learnt(tuner: HierarchicalTuner) -> dict[str, int]:
         ({"seed": "one"}, "seed: 'one' is not valid; give an integer"),
         ({"conditioned": 1}, "conditioned: 1 is not valid; give true or false"),
         ({"hidden_size": 0}, "hidden_size: 0 is not valid; give an integer of at least 1"),
+        ({"levels": ["upsample_position"]}, r"levels: \['upsample_position'\] is not valid; give "),
+        ({"levels": {"netwrk": ["upsample_position"]}}, "levels: .* is not valid; give "),
+        ({"levels": {"cells": ["normal/*"]}}, "levels: cells: .* is not valid; give "),
+        ({"levels": {"cells": {"normal": [2]}}}, r"levels: cells: normal: \[2\] is not valid; give a list of labels"),
         ({"optimize_mode": "minimize"}, "optimize_mode: 'minimize' is not valid"),
         ({"learning_rate": 0}, "learning_rate: 0 is not valid; give a positive number"),
         ({"entropy_weight": -1}, "entropy_weight: -1 is not valid"),
@@ -224,6 +228,41 @@ def test_other_spaces_are_refused_by_label(caplog: pytest.LogCaptureFixture) -> 
     assert tuner.generate_parameters(1)
     with pytest.raises(ValueError, match="was saved for another search space"):
         HierarchicalTuner().update_search_space(other)
+
+
+def test_levels_say_what_is_decided_last() -> None:
+    """Conditioning shows it: what the network level does depends on each cell's choices, and no cell on another's."""
+    space = {name: {"_type": "choice", "_value": [0, 1, 2]} for name in ("a1", "a2", "b1", "depth")}
+    tuner = HierarchicalTuner(levels={"cells": {"a": ["a*"], "b": ["b1"]}, "network": ["depth"]})
+    tuner.update_search_space(space)
+    layout = tuner._require_agent().layout
+    assert [(level.name, [d.label for d in level.decisions]) for level in layout.levels] == [
+        ("a", ["a1", "a2"]),
+        ("b", ["b1"]),
+        ("network", ["depth"]),
+    ]
+    controller = tuner._require_policy().controller
+    choices = torch.tensor([[0, 0, 0, 0], [2, 0, 0, 0], [0, 0, 2, 0]])
+    first, other_a, other_b = controller.network_probabilities(choices)["depth"]
+    assert not torch.allclose(first, other_a, atol=1e-6)
+    assert not torch.allclose(first, other_b, atol=1e-6)
+    parameters = tuner.generate_parameters(0)
+    assert set(parameters) == set(space)
+    tuner.receive_trial_result(0, parameters, 1.0)
+    # A resumed experiment with other levels would read its weights into another controller.
+    with pytest.raises(ValueError, match="was saved for another search space"):
+        HierarchicalTuner().update_search_space(space)
+    again = HierarchicalTuner(levels={"cells": {"a": ["a*"], "b": ["b1"]}, "network": ["depth"]})
+    again.update_search_space(space)
+    assert _learnt(again) == _learnt(tuner)
+
+
+def test_levels_that_do_not_fit_the_space_are_refused_by_label() -> None:
+    with pytest.raises(ValueError, match=r"levels: network: no choice of this space is called dept$"):
+        HierarchicalTuner(levels={"network": ["dept"]}).update_search_space(SPACE)
+    with pytest.raises(ValueError, match=r"^HierarchicalTuner: normal/\w+: belongs to two levels"):
+        levels = {"cells": {"one": ["normal/*"], "two": ["normal/*", "upsampling/*"]}}
+        HierarchicalTuner(levels=levels).update_search_space(SPACE)
 
 
 def test_history_tells_how_the_policy_moves(checkpoint: Path) -> None:
