@@ -99,8 +99,15 @@ def run(options: argparse.Namespace) -> int:
 def _upscale_file(job: _Job, model: Model, options: argparse.Namespace, bar: tqdm, written: set[Path]) -> str:
     """Upscale one picture, and say in a line what was done."""
     from hnas_nni.inference import tile_size
-    from hnas_nni.inference.picture_files import FORMATS, output_format, read_picture, write_picture
-    from hnas_nni.inference.upscaling import upscale_picture
+    from hnas_nni.inference.picture_files import (
+        FORMATS,
+        comes_in_bands,
+        output_format,
+        read_picture,
+        write_picture,
+        write_rows,
+    )
+    from hnas_nni.inference.upscaling import upscale_picture, upscale_rows
 
     picture = read_picture(job.source, options.max_megapixels)
     asked = None if options.format is None else options.format.upper()
@@ -112,14 +119,15 @@ def _upscale_file(job: _Job, model: Model, options: argparse.Namespace, bar: tqd
         raise FileExistsError(f"{target} exists already; give another --out, or --force to replace it")
     height, width = picture.pixels.shape[:2]
     bar.reset(total=height * width)
-    enlarged = upscale_picture(picture, model, options.tile, bar.update)
     tiled = not model.is_local and tile_size(height, width, model, options.tile) < max(height, width)
     tiles = ", in tiles: channel attention averages over each" if tiled else ""
     frames = f" (first of {picture.frames} frames)" if picture.frames > 1 else ""
     depth = ", 16 bits rounded to 8" if picture.pixels.itemsize == 2 and not FORMATS[name].deep else ""
-    del picture
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(enlarged, target, name, options.quality)
+    if comes_in_bands(name, picture.pixels.dtype, picture.pixels.size * model.scale**2):
+        write_rows(upscale_rows(picture, model, options.tile, bar.update), target, name)
+    else:
+        write_picture(upscale_picture(picture, model, options.tile, bar.update), target, name, options.quality)
     written.add(target)
     return f"{job.source}{frames} -> {target}: {width * model.scale}x{height * model.scale}{depth}{tiles}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -61,10 +61,36 @@ def enlarge(
         If the tile's size is below 1, or the memory does not suffice.
     """
     height, width, channels = image.shape
+    result = np.empty((model.scale * height, model.scale * width, channels), image.dtype)
+    top = 0
+    for band in enlarge_bands(image, model, tile, advance=advance):
+        result[top : top + len(band)] = band
+        top += len(band)
+    return result
+
+
+def enlarge_bands(
+    image: Pixels,
+    model: Model,
+    tile: TileSize = "auto",
+    *,
+    advance: Callable[[int], object] | None = None,
+) -> Iterator[Pixels]:
+    """Enlarge an image, and yield the result from top to bottom, each row of tiles when it is done.
+
+    For the parameters and errors see :func:`enlarge`, whose result is these bands, one below the other.
+
+    Yields
+    ------
+    numpy.ndarray
+        (rows, s * w, 3 or 1), of the image's type.
+    """
+    height, width, channels = image.shape
     scale = model.scale
     size = tile_size(height, width, model, tile)
-    result = np.empty((scale * height, scale * width, channels), image.dtype)
     for rows, columns in tiles(height, width, size, model.overlap):
+        if columns.start == 0:
+            band = np.empty((scale * (rows.stop - rows.start), scale * width, channels), image.dtype)
         seen = image[rows.seen_from : rows.seen_to, columns.seen_from : columns.seen_to]
         try:
             enlarged = model(seen)
@@ -75,13 +101,14 @@ def enlarge(
                 f"the memory of the {model.device.type} does not suffice for {size}x{size} pixels at once; "
                 f"give --tile {max(size // 2, 1)} or less"
             ) from error
-        result[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop] = enlarged[
+        band[:, scale * columns.start : scale * columns.stop] = enlarged[
             scale * (rows.start - rows.seen_from) : scale * (rows.stop - rows.seen_from),
             scale * (columns.start - columns.seen_from) : scale * (columns.stop - columns.seen_from),
         ]
         if advance is not None:
             advance((rows.stop - rows.start) * (columns.stop - columns.start))
-    return result
+        if columns.stop == width:
+            yield band
 
 
 def tile_size(height: int, width: int, model: Model, tile: TileSize = "auto") -> int:

@@ -12,11 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hnas_nni.data import ImageError
 from hnas_nni.files import replacing
-from hnas_nni.inference.pictures import Picture, from_pillow, split_channels, to_pillow, upright
-from hnas_nni.inference.png import write_png
+from hnas_nni.inference.pictures import Picture, PictureRows, from_pillow, to_pillow
+from hnas_nni.inference.png import XMP_KEYWORD, write_png_bands
+from hnas_nni.inference.tiff import SIGNATURES, read_deep_tiff, write_tiff
 
 
 class FileFormat(NamedTuple):
@@ -52,12 +54,8 @@ _GREY, _GREY_ALPHA = 0, 4
 _DEEP_MODES = {2: "RGB", 6: "RGBA"}
 """Pillow's modes by PNG's colour types."""
 
-_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ORIENTATION, _ICC_PROFILE = 274, 34675
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
-_SEPARATE_PLANES = 2
-_PREMULTIPLIED = 1
-_UNSIGNED = 1
+_LONGEST_JPEG_PART = 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0")
+"""A segment's length is a number of 16 bits; what is longer is left out."""
 
 
 def read_picture(path: str | os.PathLike[str], max_megapixels: float = DEFAULT_MEGAPIXELS) -> Picture:
@@ -84,8 +82,8 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = DEFAULT_M
         with path.open("rb") as file:
             start = file.read(_PNG_HEADER.size)
         with _limit(max_megapixels):
-            if start[:4] in _TIFF_SIGNATURES:
-                picture = _read_deep_tiff(path, max_megapixels)
+            if start[:4] in SIGNATURES:
+                picture = read_deep_tiff(path, lambda width, height: _check_size(width, height, max_megapixels))
                 if picture is not None:
                     return picture
             with Image.open(path) as image:
@@ -145,23 +143,60 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], format: str, q
     FileNotFoundError
         If the folder does not exist.
     """
+    if comes_in_bands(format, picture.pixels.dtype, picture.pixels.size):
+        write_rows(PictureRows.of(picture), path, format)
+        return
+    if not FORMATS[format].deep:
+        picture = picture.in_8_bits()
     with replacing(path) as temporary:
-        if not FORMATS[format].deep:
-            picture = picture.in_8_bits()
+        to_pillow(picture).save(temporary, format, **_options(picture, format, quality))
+
+
+def comes_in_bands(format: str, dtype: npt.DTypeLike, numbers: int) -> bool:
+    """Return whether a picture of a type and so many numbers is written by :func:`write_rows`, not by Pillow."""
+    return format == "TIFF" or (format == "PNG" and (np.dtype(dtype) == np.uint16 or numbers > _LARGE))
+
+
+def write_rows(rows: PictureRows, path: str | os.PathLike[str], format: str) -> None:
+    """Write a PNG or TIFF file as its rows come, whole or not at all.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    about = rows.about
+    with replacing(path) as temporary:
         if format == "TIFF":
-            _write_tiff(temporary, picture)
+            write_tiff(temporary, rows)
             return
-        if format == "PNG" and (picture.pixels.dtype == np.uint16 or picture.pixels.size > _LARGE):
-            write_png(temporary, picture.channels, icc_profile=picture.icc_profile, exif=picture.exif)
-            return
-        options: dict[str, object] = {"icc_profile": picture.icc_profile} if picture.icc_profile else {}
-        if picture.exif:
-            options["exif"] = picture.exif
-        if FORMATS[format].lossy:
-            options["quality"] = quality
-        if format == "JPEG":
-            options["subsampling"] = 0
-        to_pillow(picture).save(temporary, format, **options)
+        about_png = {"icc_profile": about.icc_profile, "exif": about.exif, "xmp": about.xmp}
+        write_png_bands(temporary, rows.bands, rows.shape, rows.dtype, dpi=about.dpi, **about_png)
+
+
+def _options(picture: Picture, format: str, quality: int) -> dict[str, object]:
+    """Return how Pillow is to save a picture in a format, with what the format can hold of its description."""
+    options: dict[str, object] = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
+    if format == "PNG":
+        options["pnginfo"] = _png_texts(picture.xmp)
+    else:
+        options["xmp"] = picture.xmp
+    if format == "JPEG":
+        for name in ("exif", "xmp"):
+            if len(getattr(picture, name) or b"") > _LONGEST_JPEG_PART:
+                options[name] = None
+        options["subsampling"] = 0
+    if FORMATS[format].lossy:
+        options["quality"] = quality
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _png_texts(xmp: bytes | None) -> PngInfo | None:
+    if not xmp:
+        return None
+    texts = PngInfo()
+    texts.add_itxt(XMP_KEYWORD.decode("ascii"), xmp.decode("utf-8", "replace"))
+    return texts
 
 
 @contextmanager
@@ -203,44 +238,3 @@ def _decoded(path: Path, raw_mode: str) -> tuple[Image.Image, npt.NDArray[np.uin
     with Image.open(path) as image:
         image.tile = [tile._replace(args=raw_mode) for tile in image.tile]
         return image, np.array(image)
-
-
-def _read_deep_tiff(path: Path, max_megapixels: float) -> Picture | None:
-    """A TIFF of 16 bits a channel, None if it is of another depth."""
-    from tifffile import TiffFile
-
-    with TiffFile(path) as file:
-        page = file.pages.first
-        if page.bitspersample != 16:
-            return None
-        _check_size(page.imagewidth, page.imagelength, max_megapixels)
-        if page.sampleformat != _UNSIGNED:
-            raise ImageError("16-bit numbers with a sign or a fraction have no stated range; save it unsigned")
-        if page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or page.samplesperpixel > 4:
-            raise ImageError("of TIFF files with 16 bits, grey and RGB can be read, with or without alpha")
-        if _PREMULTIPLIED in page.extrasamples:
-            raise ImageError("its colours are multiplied by its alpha; save it with straight alpha")
-        channels = page.asarray()
-        if page.planarconfig == _SEPARATE_PLANES and channels.ndim == 3:
-            channels = channels.transpose(1, 2, 0)
-        tags = {tag.code: tag.value for tag in page.tags}
-        pixels, alpha = split_channels(upright(channels, tags.get(_ORIENTATION, 1)))
-        if page.photometric == _WHITE_IS_ZERO:
-            pixels = np.iinfo(np.uint16).max - pixels
-        return Picture(pixels, alpha, tags.get(_ICC_PROFILE), None, "TIFF", len(file.pages))
-
-
-def _write_tiff(path: Path, picture: Picture) -> None:
-    from tifffile import imwrite
-
-    channels = picture.channels
-    imwrite(
-        path,
-        channels if channels.shape[2] > 1 else channels[..., 0],
-        photometric="rgb" if picture.pixels.shape[2] == 3 else "minisblack",
-        planarconfig="contig" if channels.shape[2] > 1 else None,
-        extrasamples=None if picture.alpha is None else ["unassalpha"],
-        compression="deflate",
-        iccprofile=picture.icc_profile,
-        metadata=None,
-    )

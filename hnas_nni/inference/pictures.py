@@ -1,8 +1,9 @@
-"""An image with all that is to survive upscaling: its depth, transparency, colour profile and Exif data."""
+"""An image with all that is to survive upscaling: depth, transparency, colour profile, Exif data, XMP, resolution."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from hnas_nni.data import ImageError
+from hnas_nni.inference import metadata
 from hnas_nni.inference.models import Pixels
 
 _PLAIN_MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB"}
@@ -37,6 +39,10 @@ class Picture:
         Pillow's name of the file's format, "" if it came from no file.
     frames
         How many frames the file has; this is the first.
+    xmp
+        XMP, without an orientation.
+    dpi
+        Dots per inch, across and down.
     """
 
     pixels: Pixels
@@ -45,6 +51,8 @@ class Picture:
     exif: bytes | None = None
     format: str = ""
     frames: int = 1
+    xmp: bytes | None = None
+    dpi: metadata.Resolution | None = None
 
     @property
     def channels(self) -> Pixels:
@@ -60,7 +68,35 @@ class Picture:
             for channels in (self.pixels, self.alpha)
         )
         assert pixels is not None
-        return Picture(pixels, alpha, self.icc_profile, self.exif, self.format, self.frames)
+        return replace(self, pixels=pixels, alpha=alpha)
+
+
+@dataclass
+class PictureRows:
+    """A picture in bands from top to bottom, which together need not fit into the memory.
+
+    Parameters
+    ----------
+    shape
+        (h, w, channels), as of :attr:`Picture.channels`.
+    dtype
+        uint8 or uint16.
+    bands
+        Arrays (rows, w, channels), h rows in all.
+    about
+        A picture with the same profile, Exif data and so on.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    bands: Iterable[Pixels]
+    about: Picture
+
+    @classmethod
+    def of(cls, picture: Picture) -> PictureRows:
+        """Return a whole picture as a single band."""
+        channels = picture.channels
+        return cls(channels.shape, channels.dtype, [channels], picture)
 
 
 def split_channels(channels: npt.NDArray[Any]) -> tuple[Pixels, Pixels | None]:
@@ -98,22 +134,24 @@ def from_pillow(image: Image.Image, channels: npt.NDArray[Any] | None = None) ->
     ImageError
         If it holds 32-bit numbers, whose range nothing states.
     """
+    # Pillow turns TIFF images itself when their pixels are read, and forgets that it did.
+    turned = getattr(image, "tag_v2", {}).get(ExifTags.Base.Orientation, 1)
     if channels is None:
         channels = _channels(image)
     exif = image.getexif()  # after the pixels: Exif data can lie behind them
     orientation = exif.get(ExifTags.Base.Orientation, 1)
-    if ExifTags.Base.Orientation in exif:
-        del exif[ExifTags.Base.Orientation]
+    stored = orientation if image.format != "TIFF" else turned
     profile = None if image.mode in _OTHER_COLOURS else image.info.get("icc_profile")
     pixels, alpha = split_channels(upright(channels, orientation))
     return Picture(
         pixels,
         alpha,
         profile,
-        # A TIFF file's tags describe how the file is laid out.
-        exif.tobytes() if exif and image.format != "TIFF" else None,
+        metadata.exif_of_upright(exif, stored, tiff=image.format == "TIFF"),
         image.format or "",
         getattr(image, "n_frames", 1),
+        metadata.upright_xmp(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")),
+        metadata.turned_resolution(metadata.resolution(image.info.get("dpi")), stored),
     )
 
 
@@ -138,6 +176,7 @@ def to_pillow(picture: Picture) -> Image.Image:
         image = Image.fromarray(picture.in_8_bits().channels)
     if picture.icc_profile:
         image.info["icc_profile"] = picture.icc_profile
-    if picture.exif:
-        image.info["exif"] = picture.exif
+    for name in ("exif", "xmp", "dpi"):
+        if value := getattr(picture, name):
+            image.info[name] = value
     return image

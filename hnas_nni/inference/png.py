@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,6 +20,9 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 _FILTER_NONE, _FILTER_SUB, _FILTER_UP = range(3)
 _CHUNK_BYTES = 2**23
+_METRES_IN_INCH, _PER_METRE = 0.0254, 1
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+"""Adobe, XMP specification part 3, section 1.1.5."""
 
 
 def write_png(
@@ -27,37 +31,68 @@ def write_png(
     *,
     icc_profile: bytes | None = None,
     exif: bytes | None = None,
+    xmp: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
 ) -> None:
-    """Write an image, some rows at a time, so that beside `pixels` only a little memory is taken.
+    """Write an image; for the parameters see :func:`write_png_bands`."""
+    write_png_bands(path, [pixels], pixels.shape, pixels.dtype, icc_profile=icc_profile, exif=exif, xmp=xmp, dpi=dpi)
+
+
+def write_png_bands(
+    path: str | os.PathLike[str],
+    bands: Iterable[npt.NDArray[Any]],
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    *,
+    icc_profile: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+) -> None:
+    """Write an image as it comes, so that beside a band only a little memory is taken.
 
     Parameters
     ----------
     path
         The file.
-    pixels
-        uint8 or uint16, (h, w, channels) with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels.
+    bands
+        The image from top to bottom, (rows, w, channels) each.
+    shape
+        Of the whole, (h, w, channels) with 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA) channels.
+    dtype
+        uint8 or uint16.
     icc_profile
         Colour profile to embed.
     exif
         Exif data, with or without the leading ``Exif\\0\\0``.
+    xmp
+        XMP, UTF-8.
+    dpi
+        Dots per inch, across and down.
     """
-    height, width, channels = pixels.shape
-    size = pixels.itemsize
+    height, width, channels = shape
+    size = np.dtype(dtype).itemsize
     with open(path, "wb") as file:
         file.write(_SIGNATURE)
         _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * size, _COLOUR_TYPES[channels], 0, 0, 0))
         if icc_profile:
             _write_chunk(file, b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile))
+        if dpi:
+            across, down = (round(dots / _METRES_IN_INCH) for dots in dpi)
+            _write_chunk(file, b"pHYs", struct.pack(">IIB", across, down, _PER_METRE))
+        if xmp:
+            _write_chunk(file, b"iTXt", XMP_KEYWORD + bytes(5) + xmp)  # not compressed, no language
         if exif:
             _write_chunk(file, b"eXIf", exif.removeprefix(b"Exif\0\0"))
         compressor = zlib.compressobj()
         above = np.zeros((1, size * width * channels), np.uint8)
         rows = max(1, _CHUNK_BYTES // above.size)
-        for start in range(0, height, rows):
-            block = np.ascontiguousarray(pixels[start : start + rows], dtype=f">u{size}").view(np.uint8)
-            block = block.reshape(-1, above.size)
-            _write_data(file, compressor.compress(_filtered(block, above, size * channels).tobytes()))
-            above = block[-1:].copy()
+        for band in bands:
+            for start in range(0, len(band), rows):
+                block = np.ascontiguousarray(band[start : start + rows], dtype=f">u{size}").view(np.uint8)
+                block = block.reshape(-1, above.size)
+                _write_data(file, compressor.compress(_filtered(block, above, size * channels).tobytes()))
+                above = block[-1:].copy()
         _write_data(file, compressor.flush())
         _write_chunk(file, b"IEND", b"")
 

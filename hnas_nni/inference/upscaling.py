@@ -12,9 +12,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from hnas_nni.devices import choose_device
-from hnas_nni.inference.enlarging import TileSize, enlarge
+from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands, tile_size
+from hnas_nni.inference.metadata import exif_of_size
 from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
-from hnas_nni.inference.pictures import Picture, from_pillow, split_channels, to_pillow
+from hnas_nni.inference.pictures import Picture, PictureRows, from_pillow, split_channels, to_pillow
 from hnas_nni.network import HNASNetwork
 
 _Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
@@ -80,7 +81,33 @@ def upscale_picture(
 ) -> Picture:
     """Upscale a picture with all that belongs to it; for the parameters see :func:`hnas_nni.inference.enlarge`."""
     alpha = None if picture.alpha is None else enlarge(picture.alpha, Bicubic(model.scale), tile)
-    return replace(picture, pixels=enlarge(picture.pixels, model, tile, advance=advance), alpha=alpha)
+    pixels = enlarge(picture.pixels, model, tile, advance=advance)
+    return replace(picture, pixels=pixels, alpha=alpha, exif=_exif(picture, model.scale))
+
+
+def upscale_rows(
+    picture: Picture, model: Model, tile: TileSize = "auto", advance: Callable[[int], object] | None = None
+) -> PictureRows:
+    """Upscale a picture while its rows are asked for, so that the result need not fit into the memory.
+
+    For the parameters see :func:`hnas_nni.inference.enlarge`; the rows together are what :func:`upscale_picture` gives.
+    """
+    height, width, colours = picture.pixels.shape
+    bands = enlarge_bands(picture.pixels, model, tile, advance=advance)
+    if picture.alpha is not None:
+        # The same tiles, so that the bands have the same rows.
+        size = tile_size(height, width, model, tile)
+        bands = (
+            np.concatenate(band, axis=2)
+            for band in zip(bands, enlarge_bands(picture.alpha, Bicubic(model.scale), size), strict=True)
+        )
+    shape = (model.scale * height, model.scale * width, colours + (picture.alpha is not None))
+    return PictureRows(shape, picture.pixels.dtype, bands, replace(picture, exif=_exif(picture, model.scale)))
+
+
+def _exif(picture: Picture, scale: int) -> bytes | None:
+    height, width = picture.pixels.shape[:2]
+    return None if picture.exif is None else exif_of_size(picture.exif, scale * width, scale * height)
 
 
 def _model(

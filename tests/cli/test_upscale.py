@@ -14,8 +14,10 @@ from PIL import Image, ImageCms
 from hnas_nni import HNAS_A, HNAS_B, load, save
 from hnas_nni.cli import main
 from hnas_nni.data import bicubic_upsample, load_pairs
+from hnas_nni.inference import read_model
 from hnas_nni.inference.picture_files import read_picture, write_picture
 from hnas_nni.inference.pictures import Picture
+from hnas_nni.inference.upscaling import upscale_rows
 
 _PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:40, :50]
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -138,6 +140,35 @@ def test_tiles_and_ensemble(model: Path) -> None:
     assert np.abs(results[0] - results[1]).max() <= 1  # a rounding
     assert (results[0] != results[1]).mean() < 1e-3
     assert (results[0] != results[2]).mean() > 0.1
+
+
+@pytest.mark.parametrize("name", ["it.png", "it.tif", "deep.png", "deep.tif", "clear.png", "clear.tif", "grey.png"])
+def test_large_pictures_are_written_as_they_come(model: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In bands of tiles, with the pixels that they have at once."""
+    deep = np.dstack([_PHOTO, _PHOTO[..., :1]]).astype(np.uint16) * 257
+    channels = {"it": deep[..., :3] // 257, "deep": deep[..., :3], "clear": deep, "grey": deep[..., :1]}[name[:-4]]
+    pixels = channels.astype(np.uint8) if name.startswith("it") else channels
+    alpha = pixels[..., 3:] if pixels.shape[2] == 4 else None
+    picture = Picture(pixels[..., :3], alpha, _PROFILE, None, "", 1, b"<x/>", (300, 300))
+    write_picture(picture, name, name[-3:].upper().replace("TIF", "TIFF"))
+    arguments = ["upscale", str(model), name, "--out"]
+    assert main([*arguments, "whole", "--tile", "off"]) == 0
+    monkeypatch.setattr("hnas_nni.inference.picture_files._LARGE", 0)
+    monkeypatch.setattr("hnas_nni.inference.tiff._STRIP_BYTES", 1000)
+    assert main([*arguments, "bands", "--tile", "9"]) == 0
+    whole, bands = (read_picture(Path(folder, name)) for folder in ("whole", "bands"))
+    assert bands.pixels.dtype == pixels.dtype
+    assert np.abs(whole.channels.astype(int) - bands.channels).max() <= 1  # a rounding
+    assert (bands.icc_profile, bands.xmp) == (_PROFILE, b"<x/>")
+    assert bands.dpi == pytest.approx((300, 300), abs=0.02)
+
+
+def test_large_results_are_never_in_the_memory_as_a_whole(model: Path) -> None:
+    picture = Picture(np.tile(_PHOTO, (20, 1, 1)))
+    rows = upscale_rows(picture, read_model(model), tile=40)
+    heights = [len(band) for band in rows.bands]
+    assert rows.shape == (1600, 100, 3)
+    assert (sum(heights), max(heights)) == (1600, 80)
 
 
 def test_says_where_tiles_can_be_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
