@@ -68,7 +68,14 @@ def test_best_and_report(family: RunningExperiment, tmp_path: Path, capsys: pyte
     for trial in trials:
         rewards[trial.genotype] = max(trial.reward or 0.0, rewards.get(trial.genotype, 0.0))
     assert {entry["reward"] for entry in best} == set(rewards.values())
+    assert {entry["lambda"] for entry in best} <= set(LAMBDAS)
     assert Genotype.from_json(winner) == max(trials, key=lambda trial: trial.reward or 0.0).genotype
+    for trial in trials:
+        assert main(["best", str(family.directory), "--lambda", str(trial.reward_weight), "--json"]) == 0
+        (own,) = json.loads(capsys.readouterr().out)["best"]
+        assert (own["trial_id"], own["lambda"]) == (trial.id, trial.reward_weight)
+    assert main(["best", str(family.directory), "--weights", str(tmp_path / "w.safetensors")]) == 2
+    assert "is a search with shared weights" in capsys.readouterr().err
     assert main(["report", str(family.directory), "--out", str(page)]) == 0
     assert "finished: 2 of 2 trials" in capsys.readouterr().out
     text = page.read_text(encoding="utf-8")
@@ -77,6 +84,7 @@ def test_best_and_report(family: RunningExperiment, tmp_path: Path, capsys: pyte
     for trial in trials:
         assert trial.search is not None
         weight = trial.search.about()["settings"]["reward_lambda"]
+        assert trial.reward_weight == trial.given_weight == weight
         # Rewards at different lambdas can't be compared, so the page says which is whose.
         assert re.search(rf"trial {trial.number} \({trial.id}\), (λ|\\u03bb) = {weight:g}", text)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hnas_nni.experiments.database import ExperimentError, is_experiment, query
 from hnas_nni.experiments.finding import find_experiment
 from hnas_nni.experiments.reading import read_trials
-from hnas_nni.experiments.records import RankedGenotype, TrialRecord, rank
+from hnas_nni.experiments.records import RankedGenotype, TrialRecord, rank, reward_weights
 
 __all__ = [
     "ExperimentError",
@@ -20,4 +20,5 @@ __all__ = [
     "query",
     "rank",
     "read_trials",
+    "reward_weights",
 ]

@@ -30,7 +30,7 @@ from typing import Any
 from hnas_nni.experiments.database import DATABASE, ExperimentError, is_experiment, query
 from hnas_nni.experiments.records import TrialRecord
 from hnas_nni.genotype import Genotype, GenotypeError
-from hnas_nni.parameters import TrialParameters
+from hnas_nni.parameters import LAMBDA, TrialParameters
 
 _SEARCH_TRIAL = "strategies.search.trial"
 """Command of trials that are whole searches; before their first report nothing else tells them."""
@@ -71,7 +71,7 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
     for time, id, parameter_id, kind, sequence, data in metrics:
         if id in drafts:
             drafts[id].add_metric(kind, sequence, data)
-            drafts[id].genotype = handed_out.genotype(parameter_id, time)
+            drafts[id].genotype, drafts[id].weight = handed_out.of(parameter_id, time)
     runs_searches = any(_SEARCH_TRIAL in (params or "") for (params,) in profiles)
     if not runs_searches and not any(draft.is_search or draft.genotype for draft in drafts.values()):
         handed_out.check()
@@ -79,32 +79,36 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
 
 
 class _HandedOut:
-    """The parameters that NNI handed to trials, by their ids."""
+    """The parameters that NNI handed to trials, by their ids: architecture, and lambda of the reward."""
 
     def __init__(self, experiment: str) -> None:
         self._experiment = experiment
-        self._by_id: dict[str, list[tuple[int, Genotype]]] = {}
+        self._by_id: dict[str, list[tuple[int, Genotype | None, float | None]]] = {}
+        self._knows_genotype = False
         self._problem = ""
 
     def add(self, time: int, data: str) -> None:
         """Add the parameters of an event."""
         parameters = _parse(data)
+        genotype = None
         try:
             genotype = _genotype(parameters)
+            self._knows_genotype = True
         except ValueError as error:
             self._problem = self._problem or str(error)
-        else:
-            self._by_id.setdefault(str(parameters.get("parameter_id")), []).append((time, genotype))
+        if isinstance(parameters, Mapping):
+            id = str(parameters.get("parameter_id"))
+            self._by_id.setdefault(id, []).append((time, genotype, _weight(parameters)))
 
-    def genotype(self, parameter_id: object, time: int) -> Genotype | None:
-        """Return the last architecture that got an id before a time, or None if there is none."""
+    def of(self, parameter_id: object, time: int) -> tuple[Genotype | None, float | None]:
+        """Return what was last handed out by an id before a time; None where it is not known."""
         bearers = self._by_id.get(str(parameter_id), [])
         before = [bearer for bearer in bearers if bearer[0] <= time] or bearers[:1]
-        return max(before, key=lambda bearer: bearer[0])[1] if before else None
+        return max(before, key=lambda bearer: bearer[0])[1:] if before else (None, None)
 
     def check(self) -> None:
         """Refuse an experiment whose parameters are no architectures."""
-        if self._problem and not self._by_id:
+        if self._problem and not self._knows_genotype:
             raise ExperimentError(
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
                 "give the id or folder of a search over search_spaces/hnas_x2.json or one like it"
@@ -124,6 +128,7 @@ class _Draft:
     number: int = -1
     status: str = "UNKNOWN"
     genotype: Genotype | None = None
+    weight: float | None = None
     start: int | None = None
     end: int | None = None
     final: Any = None
@@ -172,6 +177,7 @@ class _Draft:
             start=_utc(self.start),
             end=_utc(self.end),
             folder=_trial_folder(experiment, self.id),
+            given_weight=self.weight,
         )
 
 
@@ -183,6 +189,12 @@ def _genotype(parameters: Any) -> Genotype:
     if isinstance(sample.get("sample"), Mapping):
         sample = sample["sample"]
     return TrialParameters.from_nni(sample).genotype
+
+
+def _weight(parameters: Mapping[str, Any]) -> float | None:
+    """Read lambda, where a tuner or a search space decides it."""
+    sample = parameters.get("parameters")
+    return _number(sample.get(LAMBDA)) if isinstance(sample, Mapping) else None
 
 
 def _found(text: Any) -> Genotype | None:

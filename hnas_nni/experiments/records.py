@@ -44,6 +44,8 @@ class TrialRecord:
         When the trial started and ended, in UTC; None if it did not.
     folder
         Where the trial ran and left its files, or None if it lies on another machine or was removed.
+    given_weight
+        lambda of the reward, if NNI handed it to the trial; known with its first report.
     """
 
     number: int
@@ -58,6 +60,14 @@ class TrialRecord:
     start: datetime | None = None
     end: datetime | None = None
     folder: Path | None = None
+    given_weight: float | None = None
+
+    @property
+    def reward_weight(self) -> float | None:
+        """lambda of the trial's reward: what NNI gave it, or what its own search had; None where neither tells."""
+        if self.given_weight is None and self.search is not None:
+            return float(self.search.about()["settings"]["reward_lambda"])
+        return self.given_weight
 
     @property
     def search(self) -> RunFolder | None:
@@ -95,6 +105,12 @@ class RankedGenotype:
     genotype: Genotype
     trial: TrialRecord
     trials: int
+
+
+def reward_weights(trials: Iterable[TrialRecord]) -> list[float]:
+    """Return the values of lambda that finished trials had, each once; rewards compare at the same one only."""
+    weights = {trial.reward_weight for trial in trials if trial.finished}
+    return sorted(weight for weight in weights if weight is not None)
 
 
 def rank(trials: Iterable[TrialRecord]) -> list[RankedGenotype]:

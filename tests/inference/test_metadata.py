@@ -169,6 +169,12 @@ def test_big_tiff_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_picture("out/it.tif").pixels.shape == (66, 94, 3)
 
 
+def test_bitmaps_keep_the_resolution() -> None:
+    Image.fromarray(_PHOTO).save("it.bmp", dpi=_DPI)
+    assert main(["upscale", "bicubic", "--scale", "2", "it.bmp", "--out", "out", "-q"]) == 0
+    assert Image.open("out/it.bmp").info["dpi"] == pytest.approx(_DPI, abs=0.02)
+
+
 def test_xmp_that_is_too_long_for_jpeg_is_left_out() -> None:
     xmp = _XMP % 1 + b" " * 70_000
     Image.fromarray(_PHOTO).save("it.webp", xmp=xmp)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def report(history: SearchHistory, tmp_path_factory: pytest.TempPathFactory) -> 
     """The search's report; its last three architectures have no pictures."""
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(history, path, published=True, pictures=ARCHITECTURES - 3)
+    assert 'id="family"' not in path.read_text()  # one lambda
     return path
 
 
@@ -314,4 +316,27 @@ def test_an_nni_experiment(page: ReportPage, finished_search: RunningExperiment,
     rank = history.steps[-1].rank
     page.wait("return document.getElementById('inspector').dataset.rank === String(arguments[0])", rank)
     assert page.texts("#inspector h3") == [f"{rank + 1}. {history.ranking[rank].name}"]
+    assert page.problems() == []
+
+
+def test_a_family_of_searches_shows_the_best_for_each_lambda(
+    page: ReportPage, history: SearchHistory, tmp_path: Path
+) -> None:
+    weights = [0.9, 0.2, 0.6]
+    ranking = tuple(
+        replace(entry, reward_weight=weights[place % 3], reward=20.0 - place)
+        for place, entry in enumerate(history.ranking)
+    )
+    write_report(replace(history, ranking=ranking, reward_weight=None), tmp_path / "it.html")
+    for width in WIDTHS.values():
+        page.open(tmp_path / "it.html", width=width)
+        cells = page.texts("#family td")
+        assert [cells[index] for index in (0, 1, 6, 7, 12, 13)] == ["0.2", "19.000", "0.6", "18.000", "0.9", "20.000"]
+        assert cells[3] == f"{ranking[1].gmacs:.2f}" and cells[5] == str(ranking[1].genotype.position)
+        assert page.script("return document.documentElement.scrollWidth") <= width
+    assert "\u03bb = 0.2, 0.6, 0.9: compare rewards at the same \u03bb only" in page.texts(".facts dd")
+    page.open(tmp_path / "it.html")
+    columns = page.texts("#table thead th")
+    at = columns.index("\u03bb") + 1
+    assert page.texts(f"#table tbody td:nth-child({at})") == [f"{entry.reward_weight:g}" for entry in ranking]
     assert page.problems() == []

@@ -32,6 +32,8 @@ class Architecture:
         Which trial it was, counted from 1; None where architectures do not belong to a step.
     evaluated
         How many times it was evaluated.
+    reward_weight
+        lambda of its reward, or None where the search does not tell.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Architecture:
     params: int | None = None
     step: int | None = None
     evaluated: int = 1
+    reward_weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,16 @@ class SearchHistory:
     def winner(self) -> Architecture | None:
         """The architecture that comes first in the ranking, if there is one."""
         return self.ranking[0] if self.ranking else None
+
+    @property
+    def reward_weights(self) -> list[float]:
+        """The values of lambda in the ranking; rewards of different ones can't be compared."""
+        return sorted({entry.reward_weight for entry in self.ranking if entry.reward_weight is not None})
+
+    @property
+    def is_family(self) -> bool:
+        """Whether the architectures were found for different values of lambda."""
+        return len(self.reward_weights) > 1
 
 
 def running_best(values: Iterable[float | None]) -> list[float | None]:

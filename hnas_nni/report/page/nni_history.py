@@ -139,6 +139,7 @@ def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
             params=entry.trial.params,
             step=steps[id(entry.trial)],
             evaluated=entry.trials,
+            reward_weight=entry.trial.reward_weight,
         )
         for entry in rank(trials)
     )
@@ -146,7 +147,7 @@ def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
 
 def _name(trial: TrialRecord) -> str:
     """Name a trial; rewards of whole searches can only be compared at the same lambda, so it is said."""
-    weight = f", \u03bb = {trial.search.about()['settings']['reward_lambda']:g}" if trial.search else ""
+    weight = f", \u03bb = {trial.reward_weight:g}" if trial.search else ""
     return f"trial {trial.number} ({trial.id}){weight}"
 
 

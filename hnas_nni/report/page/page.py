@@ -19,6 +19,7 @@ from hnas_nni.report.page.literature import Literature
 from hnas_nni.report.page.sections import (
     architectures,
     facts,
+    family,
     lead,
     notes,
     nothing_ranked,
@@ -93,6 +94,7 @@ def render_report(
         sections=_section_titles(history, published, bool(comparisons)),
         tiles=tiles(history),
         facts=facts(history),
+        family=family(history),
         nothing_ranked=nothing_ranked(history),
         winner=winner,
         winner_cells=cells_svg(winner.genotype) if winner else None,

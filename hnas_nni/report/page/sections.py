@@ -59,6 +59,18 @@ def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
     return [*shown, ("Upsampling at", str(winner.genotype.position), of)]
 
 
+def family(history: SearchHistory) -> list[list[str]]:
+    """Return the best architecture for each lambda as a row of a table; nothing where there is one lambda."""
+    if not history.is_family:
+        return []
+    rows = []
+    for weight in history.reward_weights:
+        best = next(entry for entry in history.ranking if entry.reward_weight == weight)
+        figures = (_cell(best.psnr, "{:.2f}"), _cell(best.gmacs, "{:.2f}"), _cell(best.params, "{:,}"))
+        rows.append([f"{weight:g}", f"{best.reward:.3f}", *(text for _, text in figures), str(best.genotype.position)])
+    return rows
+
+
 def facts(history: SearchHistory) -> list[tuple[str, str]]:
     """Return what was searched, on what, and how it went, as ``(label, text)``."""
     sizes = [
@@ -70,6 +82,9 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
         weight, scale = history.reward_weight, history.cost_scale
         cost = f"{1 - weight:.3g} · {scale:g} · GMAC" if scale is not None else f"{1 - weight:.3g} · cost"
         shown.append(("Reward", f"{weight:g} · PSNR \u2212 {cost} (\u03bb = {weight:g})"))
+    elif history.is_family:
+        weights = ", ".join(f"{weight:g}" for weight in history.reward_weights)
+        shown.append(("Reward", f"\u03bb = {weights}: compare rewards at the same \u03bb only"))
     shown.append((f"{history.unit.capitalize()}s", history.progress or _count(history)))
     if history.started:
         shown.append(("Started", f"{history.started:%Y-%m-%d %H:%M} UTC"))
@@ -120,6 +135,7 @@ def table_columns(history: SearchHistory) -> list[tuple[str, str]]:
     return [
         ("Rank", "number"),
         *named,
+        *([("\u03bb", "number")] if history.is_family else []),
         ("Reward", "number"),
         ("PSNR (dB)", "number"),
         ("GMAC", "number"),
@@ -141,6 +157,7 @@ def table_rows(history: SearchHistory) -> list[Row]:
         values = [
             (place + 1, str(place + 1)),
             *named,
+            *([_cell(entry.reward_weight, "{:g}")] if history.is_family else []),
             (entry.reward, f"{entry.reward:.4f}"),
             _cell(entry.psnr, "{:.3f}"),
             _cell(entry.gmacs, "{:.2f}"),
