@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage
 import tifffile
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
@@ -118,6 +119,28 @@ def test_from_one_format_into_another(source: str, format: str) -> None:
     assert main(["upscale", "bicubic", "--scale", "2", f"it.{source}", "--out", "out", "--format", format, "-q"]) == 0
     (path,) = Path("out").iterdir()
     _checked(path, (94, 66), dpi=None if format == "webp" else _DPI)
+
+
+@pytest.mark.parametrize("name", ["hubble_deep_field.jpg", "chelsea.png"])
+@pytest.mark.parametrize("format", ["jpeg", "png", "tiff"])
+def test_photographs_as_their_makers_left_them(name: str, format: str) -> None:
+    """Files that an image editor wrote, with thumbnails, layout tags and long XMP."""
+    source = Path(skimage.data_dir, name)
+    assert main(["upscale", "bicubic", "--scale", "2", str(source), "--out", "out", "--format", format, "-q"]) == 0
+    (path,) = Path("out").iterdir()
+    with Image.open(source) as before, Image.open(path) as after:
+        assert after.size == (2 * before.width, 2 * before.height)
+        assert tuple(map(float, after.info["dpi"])) == pytest.approx(before.info["dpi"], abs=0.02)
+        assert after.info["xmp"].rstrip(b"\0") == before.info["xmp"]
+        told, tells = before.getexif(), after.getexif()
+        kept = {tag for tag in told if tag in (270, 271, 272, 305, 306, 315, 33432)}
+        assert {tag: tells[tag] for tag in kept} == {tag: told[tag] for tag in kept}
+        inside = dict(told.get_ifd(ExifTags.IFD.Exif))
+        if _WIDTH in inside:
+            assert (inside[_WIDTH], inside[_HEIGHT]) == before.size
+            inside |= {_WIDTH: after.width, _HEIGHT: after.height}
+        assert dict(tells.get_ifd(ExifTags.IFD.Exif)) == inside
+        assert tells.get(_ORIENTATION, 1) == 1
 
 
 @pytest.mark.parametrize("format", ["png", "tiff", "jpeg"])
