@@ -147,7 +147,8 @@ class SearchAgent:
     def _most_promising(self) -> Tensor:
         """Return the candidate (1, D) that is the most promising by the rewards so far."""
         controller = self.policy.controller
-        candidates = draw_candidates(controller, self.policy.settings.candidates, self.seen, self.generator)
+        number, best_so_far = self.policy.settings.candidates, self.policy.elite.best()
+        candidates = draw_candidates(controller, number, self.seen, self.generator, best_so_far)
         if not len(candidates):
             return draw_unseen(controller, 1, self.seen, self.generator)
         if not self._predictor_is_current:

@@ -45,6 +45,10 @@ class EliteMemory:
             return like[:0]
         return torch.tensor(list(self._rewards), dtype=like.dtype, device=like.device)
 
+    def best(self) -> Tensor:
+        """Return the remembered architectures, best first, candidate indices (k, D) on the CPU; (0,) for none."""
+        return torch.tensor(list(self._rewards), dtype=torch.int64)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the architectures, best first, and their rewards as plain lists."""
         return {"choices": [list(row) for row in self._rewards], "rewards": list(self._rewards.values())}

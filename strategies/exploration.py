@@ -17,6 +17,9 @@ _FLATTER = 1.25
 _CANDIDATES_FROM = (1.0, 50.0)
 """How much flatter than the policy candidates are drawn, as many from each; the second is nearly even."""
 
+_NEIGHBOURS = 4
+"""How many times as many candidates are drawn around the best architectures."""
+
 
 def draw_unseen(
     controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
@@ -57,29 +60,53 @@ def draw_unseen(
 
 
 def draw_candidates(
-    controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
+    controller: HierarchicalController,
+    n: int,
+    seen: set[Choices],
+    generator: torch.Generator | None = None,
+    around: Tensor | None = None,
 ) -> Tensor:
-    """Draw architectures to choose among, half from the policy and half nearly evenly.
+    """Draw architectures to choose among: from the policy, nearly evenly, and around the best ones.
 
-    Half the candidates thus lie where the policy expects good ones, and the others keep the choice from getting stuck
-    there.
+    Some candidates thus lie where the policy expects good ones, as many keep the choice from getting stuck there, and
+    four times as many differ from what is known to be good in one decision (as in the acquisition by mutation of White
+    et al., "BANANAS", AAAI 2021, arXiv:1910.11858).
 
     Parameters
     ----------
     controller
         The policy.
     n
-        How many from each.
+        How many from the policy.
     seen
         What was tried before and is left out; nothing is added.
     generator
         Source of randomness.
+    around
+        The best architectures so far, candidate indices (k, D); none for the policy's and the even draws alone.
 
     Returns
     -------
     torch.Tensor
-        Candidate indices (m, D), each architecture once; m may be less than 2n, and 0.
+        Candidate indices (m, D), each architecture once; m may be less than 6n, and 0.
     """
-    drawn = torch.cat([controller.sample(n, generator, flatten=flatten).choices for flatten in _CANDIDATES_FROM])
-    rows = dict.fromkeys(map(tuple, drawn.tolist()))
-    return torch.tensor([row for row in rows if row not in seen], dtype=drawn.dtype).reshape(-1, drawn.shape[1])
+    drawn = [controller.sample(n, generator, flatten=flatten).choices for flatten in _CANDIDATES_FROM]
+    if around is not None and len(around):
+        drawn.append(_neighbours(controller, around, _NEIGHBOURS * n, generator))
+    rows = dict.fromkeys(map(tuple, torch.cat(drawn).tolist()))
+    return torch.tensor([row for row in rows if row not in seen], dtype=drawn[0].dtype).reshape(-1, drawn[0].shape[1])
+
+
+def _neighbours(
+    controller: HierarchicalController, around: Tensor, n: int, generator: torch.Generator | None
+) -> Tensor:
+    """Draw n architectures that differ in one decision from one of `around`."""
+    sizes = torch.tensor([len(decision.values) for decision in controller.layout.decisions])
+    free = torch.nonzero(sizes > 1)[:, 0]
+    rows = around[torch.randint(len(around), (n,), generator=generator)].clone()
+    if len(free):
+        columns = free[torch.randint(len(free), (n,), generator=generator)]
+        steps = 1 + (torch.rand(n, generator=generator) * (sizes[columns] - 1)).long()
+        places = torch.arange(n), columns
+        rows[places] = (rows[places] + steps) % sizes[columns]
+    return rows

@@ -50,9 +50,10 @@ class PolicySettings:
     elite_weight
         Weight of the elite's mean log-probability in the objective.
     candidates
-        Draw so many architectures from the policy, and as many nearly evenly, and propose the one that a model
-        of the rewards so far finds most promising, see :class:`strategies.predictor.RewardPredictor`; 1 proposes what
-        the policy draws. For separate trials, which cost far more than the model.
+        Draw so many architectures from the policy, as many nearly evenly, and four times as many that differ from one
+        of the elite in one decision, and propose the one that a model of the rewards so far finds most promising, see
+        :class:`strategies.predictor.RewardPredictor`; 1 proposes what the policy draws. For separate trials, which cost
+        far more than the model.
 
     Raises
     ------
