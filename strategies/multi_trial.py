@@ -7,7 +7,7 @@ import math
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from nni.mutable import SampleValidationError
 from nni.nas.execution import ExecutionEngine
@@ -29,6 +29,14 @@ _POLL = 1.0
 """Seconds between looks at the budget, which NNI announces by no event."""
 
 _LAST_POLLS = 60
+
+
+class _WithoutResult(NamedTuple):
+    """A trial that ended, as NNI says, and that no result has come from."""
+
+    model: ExecutableModelSpace
+    sample: dict[str, Any]
+    failed: bool
 
 
 class HierarchicalRL(Strategy):
@@ -117,6 +125,8 @@ class HierarchicalRL(Strategy):
         self._agent: SearchAgent | None = None
         # Models by their identity, as the engine's events hold the instance that was submitted.
         self._running: dict[int, tuple[ExecutableModelSpace, dict[str, Any]]] = {}
+        # With several trials at a time NNI may tell the end of one by the parameters of another that still runs.
+        self._without_result: dict[int, _WithoutResult] = {}
         self._interrupted: list[dict[str, Any]] = []
         self._failures = 0
         self._resumed = False
@@ -218,6 +228,7 @@ class HierarchicalRL(Strategy):
                 break
             self._ended.wait(_POLL)
             self._ended.clear()
+        self._give_up_waiting()
         if self._resumed:
             self._learn_others_results()
 
@@ -265,23 +276,47 @@ class HierarchicalRL(Strategy):
         return None
 
     def _on_metric(self, event: FinalMetricEvent) -> None:
-        """Keep a report that is no number from NNI, whose listening thread would end by it."""
+        """Learn from a result at once: it names its architecture, and the end of a trial may name another's."""
         metric = event.metric.get("default") if isinstance(event.metric, Mapping) else event.metric
         if not isinstance(metric, (int, float)):
+            # NNI's listening thread would end by it.
             _logger.warning("result %r is not a number and has no number as its default; it is left out", event.metric)
             event.prevent_default()
+            return
+        with self._lock:
+            key = id(event.model)
+            if key in self._without_result:
+                sample = self._without_result.pop(key).sample
+                self._failures -= 1
+            elif key in self._running:
+                _, sample = self._running.pop(key)
+            else:
+                return
+            if self.agent.learn(sample, float(metric)) is None:
+                self._fail(sample)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         with self._lock:
-            _, sample = self._running.pop(id(event.model), (None, None))
-            if sample is not None:
-                reward = event.model.metric if event.status == ModelStatus.Trained else None
-                self._learn(sample, reward)
+            model, sample = self._running.pop(id(event.model), (None, None))
+            if model is not None and sample is not None:
+                failed = event.status != ModelStatus.Trained
+                self._without_result[id(model)] = _WithoutResult(model, sample, failed)
+                if failed:
+                    self._fail(sample)
+                else:
+                    self._failures += 1
         self._ended.set()
 
-    def _learn(self, sample: Mapping[str, Any], reward: Any) -> None:
-        if reward is not None and self.agent.learn(sample, float(reward)) is not None:
-            return
+    def _give_up_waiting(self) -> None:
+        """Take trials that succeeded without a result as failed, now that none can come any more."""
+        with self._lock:
+            for ended in self._without_result.values():
+                if not ended.failed:
+                    self._failures -= 1
+                    self._fail(ended.sample)
+            self._without_result.clear()
+
+    def _fail(self, sample: Mapping[str, Any]) -> None:
         self._failures += 1
         _logger.warning("a trial failed or reported no finite number: %s", sample)
         if self.reward_for_failure is not None:

@@ -21,6 +21,7 @@ import torch
 from nni.mutable import Categorical, MutableDict, Numerical, label_scope
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.execution import SequentialExecutionEngine
+from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
 
@@ -140,6 +141,39 @@ def test_failures_do_not_stop_a_search(reward_for_failure: float | None) -> None
     assert failed
     assert strategy.agent.learnt.total() == (30 if reward_for_failure else 30 - len(failed))
     assert len(list(strategy.list_models())) == 30 - len(failed)
+
+
+class TellsOthersEnds(SequentialExecutionEngine):
+    """Runs two trials together and tells the end of each by the other, as NNI's manager does now and then."""
+
+    def __init__(self, max_model_count: int) -> None:
+        super().__init__(max_model_count)
+        self.pair: list[Any] = []
+
+    def submit_models(self, *models: Any) -> None:
+        self._model_count += len(models)
+        self._history += models
+        self.pair += models
+        if len(self.pair) == 2:
+            for model in self.pair:
+                self._run_single_model(model)
+            self.pair.clear()
+
+    def dispatch_model_event(self, event: Any, **kwargs: Any) -> None:
+        if isinstance(event, TrainingEndEvent):
+            (other,) = (model for model in self.pair if model is not event.model)
+            event = TrainingEndEvent(other, event.status)
+        super().dispatch_model_event(event, **kwargs)
+
+
+def test_no_result_is_lost_when_nni_mistakes_one_trial_for_another() -> None:
+    rewards = table_rewards()
+    strategy, engine = HierarchicalRL(seed=0), TellsOthersEnds(30)
+    strategy(table_space(SUBSPACE, rewards), engine)
+    expected = sorted(float(rewards[SUBSPACE.index(model.sample)]) for model in engine.list_models())
+    assert len(expected) >= 20
+    assert strategy.agent.learnt.total() == len(expected)
+    assert sorted(model.metric for model in strategy.list_models()) == expected
 
 
 def test_a_search_in_which_everything_fails_ends() -> None:
