@@ -139,7 +139,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for arm in arms:
         found = [outcome for (other, _), outcome in zip(work, outcomes, strict=True) if other is arm]
-        reward = JointReward(arm.reward_lambda)
+        reward = JointReward(arm.reward_lambda, MINIATURE["cost_scale"])
         cells = [
             arm.name,
             _spread([outcome.psnr for outcome in found]),

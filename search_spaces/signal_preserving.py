@@ -18,7 +18,7 @@ from torch import nn
 from hnas_nni.network import Stem, Tail
 from hnas_nni.operations import Deconv, ResidualChannelAttentionBlock, SubPixelConv, UpDownProjection
 
-_NOISE = 0.3
+_NOISE = 0.1
 """Share of torch's random weights that is left, so that channels and nodes can become different."""
 
 _COLOURS = 3
