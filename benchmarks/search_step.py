@@ -179,7 +179,7 @@ def epoch(times: dict[str, float], variant: str, controller_steps: float) -> flo
     return _EPOCH_WEIGHT_STEPS * times[f"{variant}/weights"] + controller_steps * times[f"{variant}/controller"]
 
 
-def peak_memory(settings: SearchSettings, steps: int) -> dict[str, float]:
+def peak_memory(settings: SearchSettings, steps: int, projections: bool) -> dict[str, float]:
     """Run the weight steps in a process of its own: seconds a step, and the most memory it took in GB."""
     # getrusage would start from what this process has taken.
     code = (
@@ -192,10 +192,11 @@ def peak_memory(settings: SearchSettings, steps: int) -> dict[str, float]:
         "from strategies.search import SearchSettings\n"
         "settings = SearchSettings.from_dict(json.loads(sys.argv[1]))\n"
         "base = peak()\n"
-        "times = measure(settings, 'cpu', int(sys.argv[2]), [Ours])\n"
+        "times = measure(settings, 'cpu', int(sys.argv[2]), [Ours], sys.argv[3] == 'True')\n"
         "print(json.dumps({'seconds': times['ours/weights'], 'process': peak(), 'search': peak() - base}))\n"
     )
     arguments = [sys.executable, "-W", "ignore", "-c", code, json.dumps(settings.to_dict()), str(steps)]
+    arguments.append(str(projections))
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
     return figures
@@ -225,7 +226,7 @@ def main() -> None:
         precision=options.precision,
     )
     if options.growth:
-        _print_growth(settings, options.steps)
+        _print_growth(settings, options.steps, options.projections)
         return
     times = measure(settings, options.device, options.steps, [Ours, Plain], options.projections)
     in_step = settings.controller_batch * settings.architectures
@@ -252,12 +253,12 @@ def main() -> None:
         _profile(settings, options.device, options.steps)
 
 
-def _print_growth(settings: SearchSettings, steps: int) -> None:
+def _print_growth(settings: SearchSettings, steps: int, projections: bool) -> None:
     print("| L | C | batch | weight step (s) | search (GB) | whole process (GB) |\n|---|---|---|---|---|---|")
     sizes = ((12, 8, 16), (6, 8, 16), (24, 8, 16), (12, 4, 16), (12, 16, 16), (12, 8, 8), (12, 8, 32))
     for layers, channels, batch in sizes:
         changed = replace(settings, layers=layers, channels=channels, batch=batch)
-        figures = peak_memory(changed, steps)
+        figures = peak_memory(changed, steps, projections)
         cells = f"| {layers} | {channels} | {batch} "
         print(cells + "| {seconds:.2f} | {search:.2f} | {process:.2f} |".format(**figures), flush=True)
 

@@ -83,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(steps, "warmup-epochs", "first epochs without learning of the controller")
     add(steps, "weight-steps", "steps of the weights in an epoch")
     add(steps, "batch", "patches in a step of the weights")
-    add(steps, "micro-batch", "of these run at once, in less memory; 0 for 8 on a CPU and all on a GPU")
+    add(steps, "micro-batch", "of these run at once, in less memory; 0 for what is best on the device")
     add(steps, "learning-rate", "of the weights at the first step; a cosine takes it down")
     add(steps, "last-learning-rate", "of the weights at the last step")
     add(steps, "controller-steps", "steps of the controller in an epoch")

@@ -73,7 +73,7 @@ class SearchSettings:
         Patches in a weight step, and their side in HR pixels.
     micro_batch
         At most so many patches of a weight step run through the supernet at once, with the same result in less memory;
-        0 for 8 on a CPU, where larger ones are not faster, and all on a GPU. Batch norm needs all.
+        0 for all on a GPU, and on a CPU as many as have the pixels of four patches of 96. Batch norm needs all.
     architectures, controller_batch
         Architectures in a controller step, and the patches that all of them are measured on. 4 architectures on 4
         patches cost what the paper's 1 on 16 costs.

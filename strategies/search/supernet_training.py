@@ -30,7 +30,8 @@ def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") 
     )
 
 
-_CPU_MICRO_BATCH = 8
+_CPU_PIXELS = 4 * 96**2
+"""HR pixels of a micro-batch on a CPU: there, more at once take memory and no less time."""
 
 
 class SupernetTraining:
@@ -104,4 +105,6 @@ class SupernetTraining:
 def _micro_batch(settings: SearchSettings, device: torch.device) -> int | None:
     if settings.normalization == "batch":
         return None
-    return settings.micro_batch or (_CPU_MICRO_BATCH if device.type == "cpu" else None)
+    if settings.micro_batch or device.type != "cpu":
+        return settings.micro_batch or None
+    return max(1, _CPU_PIXELS // settings.patch**2)
