@@ -53,7 +53,7 @@ def test_trials_are_what_their_searches_found(family: RunningExperiment) -> None
         cost = cost_table(2, 2, 3)(best["genotype"])
         assert (trial.gmacs, trial.params) == (cost.gmacs, cost.params)
         weight = settings["reward_lambda"]
-        assert trial.reward == pytest.approx(weight * trial.psnr - (1 - weight) * 0.05 * cost.gmacs)
+        assert trial.reward == pytest.approx(weight * trial.psnr - (1 - weight) * settings["cost_scale"] * cost.gmacs)
         assert trial.intermediate == pytest.approx([row["validation_reward"] for row in trial.search.epochs()])
     assert {trial.search.about()["settings"]["reward_lambda"] for trial in trials if trial.search} == set(LAMBDAS)
 

@@ -181,20 +181,25 @@ class _Draft:
         )
 
 
-def _genotype(parameters: Any) -> Genotype:
-    """Read what NNI handed to a trial: a sample (nnictl), or a model space that holds one (NAS)."""
-    if not isinstance(parameters, Mapping) or not isinstance(parameters.get("parameters"), Mapping):
-        raise GenotypeError("its parameters can't be read")
-    sample = parameters["parameters"]
-    if isinstance(sample.get("sample"), Mapping):
+def _sample(parameters: Any) -> Mapping[str, Any] | None:
+    """Return what NNI handed to a trial: a sample (nnictl), or that of a model space (NAS)."""
+    sample = parameters.get("parameters") if isinstance(parameters, Mapping) else None
+    if isinstance(sample, Mapping) and isinstance(sample.get("sample"), Mapping):
         sample = sample["sample"]
+    return sample if isinstance(sample, Mapping) else None
+
+
+def _genotype(parameters: Any) -> Genotype:
+    sample = _sample(parameters)
+    if sample is None:
+        raise GenotypeError("its parameters can't be read")
     return TrialParameters.from_nni(sample).genotype
 
 
-def _weight(parameters: Mapping[str, Any]) -> float | None:
+def _weight(parameters: Any) -> float | None:
     """Read lambda, where a tuner or a search space decides it."""
-    sample = parameters.get("parameters")
-    return _number(sample.get(LAMBDA)) if isinstance(sample, Mapping) else None
+    sample = _sample(parameters)
+    return None if sample is None else _number(sample.get(LAMBDA))
 
 
 def _found(text: Any) -> Genotype | None:
