@@ -41,7 +41,7 @@ def make_tuner(config: Any) -> Any:
 
 
 def test_there_is_one_for_each_tuner_that_runs() -> None:
-    assert {path.stem for path in CONFIGS} == {"evolution", "grid_search", "hierarchical", "random", "tpe"}
+    assert {path.stem for path in CONFIGS} == {"anneal", "evolution", "grid_search", "hierarchical", "random", "tpe"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
