@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from miniature_search import REWARD, SETTINGS, SIZES, TRIALS, final_metrics, miniature_config, policy_history
 from nni_experiment import RunningExperiment, run_experiment
+from rounding import same_psnr
 
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
@@ -103,7 +104,7 @@ def test_the_command_hands_over_a_winner_that_is_as_good_as_reported(
     low, high = fixed_patches(
         splits.controller, SETTINGS.scale, SETTINGS.patch, SETTINGS.measured_patches, SETTINGS.seed
     )
-    assert patch_psnr(network, low, high, SETTINGS.scale) == pytest.approx(best["psnr"], abs=1e-3)
+    assert patch_psnr(network, low, high, SETTINGS.scale) == same_psnr(best["psnr"])
 
 
 def test_a_bad_argument_of_the_tuner_is_named(tmp_path: Path) -> None:

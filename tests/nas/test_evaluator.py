@@ -15,6 +15,7 @@ from nni.nas.evaluator import FrozenEvaluator
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.space import RawFormatModelSpace, SimplifiedModelSpace
+from rounding import same_psnr
 
 from hnas_nni import Genotype
 from hnas_nni.cost import count
@@ -99,7 +100,7 @@ def test_trained_network_has_the_reported_figures(super_resolution: Make, monkey
     result = evaluator.evaluate(network)
     assert not torch.equal(network.tail.conv.weight, before)
     cost = count(network.genotype, 2, CHANNELS, LAYERS)
-    assert result.psnr == pytest.approx(psnr_by_hand(network), abs=1e-6)
+    assert result.psnr == same_psnr(psnr_by_hand(network))
     assert (result.gmacs, result.params) == (cost.macs / 1e9, cost.params)
     assert result.reward == JointReward()(result.psnr, result.gmacs)
     (final,) = reported["final"]
@@ -162,11 +163,11 @@ def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_re
         gmacs = count(genotype, 2, CHANNELS, LAYERS).macs / 1e9
         rewards.append(REWARD(psnr, gmacs))
         if name == "ENAS":  # whose reward is what is logged right after the step
-            assert logged["default"] == pytest.approx(rewards[-1], rel=1e-5)
-            assert logged["psnr"] == pytest.approx(psnr, rel=1e-6)
+            assert logged["default"] == same_psnr(rewards[-1])  # dB times the weight
+            assert logged["psnr"] == same_psnr(psnr)
             assert logged["gmacs"] == pytest.approx(gmacs)
     (searched,) = engine.list_models()
-    assert searched.metrics.intermediates == pytest.approx([sum(rewards[:3]) / 3, sum(rewards[3:]) / 3])
+    assert searched.metrics.intermediates == same_psnr([sum(rewards[:3]) / 3, sum(rewards[3:]) / 3])
     assert searched.metrics.final == searched.metrics.intermediates[-1]
 
 
