@@ -12,6 +12,7 @@ from nni.mutable import Categorical, ensure_frozen
 from nni.nas.nn.pytorch import Cell, MutableModule
 from torch import nn
 
+from hnas_nni.first_weights import preserve_signal
 from hnas_nni.genotype import (
     CELL_OPERATIONS,
     EDGES_PER_NODE,
@@ -21,7 +22,6 @@ from hnas_nni.genotype import (
     Genotype,
 )
 from hnas_nni.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
-from search_spaces.signal_preserving import preserve_signal
 
 NORMALIZATIONS = ("none", "mean", "batch")
 """What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""

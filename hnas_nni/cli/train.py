@@ -25,7 +25,7 @@ from hnas_nni.cli.arguments import (
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
-from hnas_nni.retraining.settings import EMBEDDED, PRECISIONS, TrainingSettings
+from hnas_nni.retraining.settings import EMBEDDED, FIRST_WEIGHTS, PRECISIONS, TrainingSettings
 
 if TYPE_CHECKING:
     from hnas_nni.retraining.run import Training
@@ -80,6 +80,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="of numbers (%(default)s)")
     parser.add_argument(
         "--ema", type=float, default=default.ema, metavar="X", help="decay of a moving average of the weights (none)"
+    )
+    parser.add_argument(
+        "--first-weights",
+        choices=FIRST_WEIGHTS,
+        default=default.first_weights,
+        help="those of an interpolation, or random ones as the authors' code has (%(default)s)",
     )
     parser.add_argument(
         "--init", metavar="FILE", help="start from the weights of a model file of the same architecture"

@@ -14,6 +14,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from hnas_nni.first_weights import interpolate
 from hnas_nni.genotype import Genotype
 from hnas_nni.model_file import load
 from hnas_nni.network import HNASNetwork
@@ -123,6 +124,8 @@ def train(
 def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
     torch.manual_seed(settings.seed)
     network = genotype.build(settings.scale, settings.channels, settings.layers)
+    if settings.first_weights == "interpolation":
+        interpolate(network)
     if settings.init is not None:
         given = load(settings.init)
         if given.genotype != genotype:

@@ -12,6 +12,9 @@ from hnas_nni.genotype import DEFAULT_LAYERS
 EMBEDDED = "photos"
 """Name of the embedded photographs; :mod:`hnas_nni.data` has it too, but takes longer to import."""
 
+FIRST_WEIGHTS = ("interpolation", "torch")
+"""Weights that a training starts from: those of :func:`hnas_nni.first_weights.interpolate`, or torch's random ones."""
+
 PRECISIONS = ("32", "16", "bf16")
 """Number formats that a training may use; those of 16 bits by automatic mixed precision."""
 
@@ -47,6 +50,8 @@ class TrainingSettings:
         One of :data:`PRECISIONS`.
     ema
         Decay of an exponential moving average of the weights, which is then what is measured and saved; 0 for none.
+    first_weights
+        One of :data:`FIRST_WEIGHTS`. The authors' code has torch's, from which a short training often gets nowhere.
     init
         Model file of the same architecture to start from, or None. Weights of other shapes, as those that depend on
         the scale, start anew.
@@ -66,6 +71,7 @@ class TrainingSettings:
     seed: int = 0
     precision: str = "32"
     ema: float = 0.0
+    first_weights: str = "interpolation"
     init: str | None = None
 
     def check(self) -> None:
@@ -89,6 +95,9 @@ class TrainingSettings:
             raise ValueError(f"--ema: {self.ema} is not valid; give a number from 0 (none) to below 1, e.g. 0.999")
         if self.precision not in PRECISIONS:
             raise ValueError(f"--precision: {self.precision!r} is not valid; give one of {', '.join(PRECISIONS)}")
+        if self.first_weights not in FIRST_WEIGHTS:
+            valid = ", ".join(FIRST_WEIGHTS)
+            raise ValueError(f"--first-weights: {self.first_weights!r} is not valid; give one of {valid}")
         for name, folders in (("data", self.data), ("validation", (self.validation,))):
             for folder in folders:
                 if folder not in (None, EMBEDDED) and not Path(folder).is_dir():

@@ -22,6 +22,7 @@ from rounding import same_psnr, same_ssim
 from hnas_nni import HNAS_A, Genotype, load, save
 from hnas_nni.cli import main
 from hnas_nni.data import load_splits
+from hnas_nni.first_weights import interpolate
 from hnas_nni.metrics import psnr_y, ssim_y
 from hnas_nni.retraining import TrainingSettings, train
 
@@ -75,6 +76,19 @@ def test_figures_are_those_of_the_written_network_on_whole_images(tiny: Training
         ssims.append(ssim_y(image, pair.hr, 2))
     assert best["validation_psnr"] == same_psnr(sum(psnrs) / 2)
     assert best["validation_ssim"] == same_ssim(sum(ssims) / 2)
+
+
+@pytest.mark.parametrize("first_weights", ["interpolation", "torch"])
+def test_first_weights(first_weights: str, tiny: TrainingSettings, tmp_path: Path) -> None:
+    """By default a training starts from an interpolation; a step that changes nothing shows what it started from."""
+    settings = replace(tiny, channels=6, learning_rate=1e-12, epochs=1, steps_per_epoch=1)
+    assert settings.first_weights == "interpolation"
+    train(GENOTYPE, replace(settings, first_weights=first_weights), tmp_path / "run", accelerator="cpu")
+    torch.manual_seed(settings.seed)
+    network = GENOTYPE.build(settings.scale, settings.channels, settings.layers)
+    if first_weights == "interpolation":
+        interpolate(network)
+    assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), network.state_dict())
 
 
 def test_training_learns(tmp_path: Path) -> None:

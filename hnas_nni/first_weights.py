@@ -1,27 +1,59 @@
-"""First weights with which every path of a supernet hands the image through.
+"""First weights with which a network, or every path of a supernet, hands the image through.
 
-In a supernet each step trains one path, and a tail shared by all can learn nothing from features that every path
-scrambles in a random way of its own: with torch's weights, uniformly drawn paths still give the mean colour after a
-thousand steps. Here every candidate starts as what it is nearest to among the operations without weights, the identity
-or interpolation to another size (as in Dirac networks, Zagoruyko & Komodakis, 2017, arXiv:1706.00388), plus torch's
-random weights on a small scale. With nodes that average their inputs, every architecture then starts as an
-interpolation of the image.
+With torch's random weights the sums of a cell's nodes let the features of some architectures grow with every block and
+those of others vanish; thousands of steps may then pass before such a network gives more than blurred colours. In a
+supernet it is worse, as each step trains one path, and a tail shared by all can learn nothing from features that every
+path scrambles in a random way of its own. Here every candidate starts as what it is nearest to among the operations
+without weights, the identity or interpolation to another size (as in Dirac networks, Zagoruyko & Komodakis, 2017,
+arXiv:1706.00388), plus torch's random weights on a small scale. If nodes average what they add up, every architecture
+starts as an interpolation of the image.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from hnas_nni.network import Stem, Tail
+from hnas_nni.genotype import INPUT_NODES, NODES, Cell
+from hnas_nni.network import CellBlock, HNASNetwork, Stem, Tail, block_cells
 from hnas_nni.operations import Deconv, ResidualChannelAttentionBlock, SubPixelConv, UpDownProjection
 
 _NOISE = 0.1
 """Share of torch's random weights that is left, so that channels and nodes can become different."""
 
 _COLOURS = 3
+
+
+def interpolate(network: HNASNetwork) -> None:
+    """Make a network start as an interpolation of its input.
+
+    Its nodes add up, so that one holds the image as often as paths lead to it; whatever reads a node divides by that.
+
+    Parameters
+    ----------
+    network
+        With torch's weights; changed in place. With less than 6 channels to an operation there is no room for the
+        colours and their negatives, and it stays as it is.
+    """
+    if not _has_room(network.channels):
+        return
+    show_image(network.stem, network.tail)
+    second_last = last = torch.ones(len(NODES))
+    for index, (name, block) in enumerate(
+        zip(block_cells(network.genotype.position, network.layers), network.blocks, strict=True), start=1
+    ):
+        assert isinstance(block, CellBlock)
+        cell = getattr(network.genotype, name)
+        for reduce, paths in zip(block.preprocessor, (second_last, last), strict=True):
+            preserve_signal(reduce)
+            _divide(cast(nn.Sequential, reduce)[1], paths)
+        for node, slot, _ in cell.slots():
+            preserve_signal(block.operation(node, slot))
+        out = _paths(cell)
+        second_last, last = (out, out) if index == network.genotype.position else (last, out)
+    _divide(network.tail.conv, last)
 
 
 @torch.no_grad()
@@ -67,9 +99,9 @@ def show_image(stem: Stem, tail: Tail) -> None:
         Changed in place; with less than 6 channels to an operation there is no room, and they stay as they are.
     """
     first, last = stem.conv.weight, tail.conv.weight
-    groups = 4
+    groups = len(NODES)
     channels = first.shape[0] // groups
-    if channels < 2 * _COLOURS:
+    if not _has_room(channels):
         return
     first.mul_(_NOISE)
     last.mul_(_NOISE)
@@ -77,6 +109,24 @@ def show_image(stem: Stem, tail: Tail) -> None:
         colour, sign = channel % _COLOURS, 1 if channel < _COLOURS else -1
         first[channel::channels, colour, 1, 1] += sign
         last[colour, channel::channels, 1, 1] += sign / groups
+
+
+def _has_room(channels: int) -> bool:
+    return channels >= 2 * _COLOURS
+
+
+def _paths(cell: Cell) -> torch.Tensor:
+    """Return how many paths lead from the inputs of a cell to each of its intermediate nodes."""
+    paths = [1.0] * INPUT_NODES
+    for node in NODES:
+        paths.append(sum(paths[edge.source] for edge in cell.incoming(node)))
+    return torch.tensor(paths[INPUT_NODES:])
+
+
+@torch.no_grad()
+def _divide(conv: Any, paths: torch.Tensor) -> None:
+    """Let a convolution that reads four nodes side by side divide each by its number of paths."""
+    conv.weight /= paths.repeat_interleave(conv.in_channels // len(paths)).view(1, -1, 1, 1)
 
 
 def _weaken(conv: Any) -> None:
@@ -119,7 +169,10 @@ def _average(conv: Any) -> None:
 
 
 def _triangle(conv: nn.Conv2d | nn.ConvTranspose2d) -> torch.Tensor:
+    """Return the bilinear kernel; of those that one output pixel of a transposed convolution sees the sum is 1."""
     size, stride = conv.kernel_size[0], conv.stride[0]
     distance = (torch.arange(size) - (size - 1) / 2).abs()
     line = (1 - distance / stride).clamp_min(0)
+    for phase in range(stride):
+        line[phase::stride] /= line[phase::stride].sum()
     return torch.outer(line, line)
