@@ -22,6 +22,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,6 +31,8 @@ from hnas_nni.genotype import Genotype
 from hnas_nni.reward import JointReward
 from hnas_nni.run_folder import RunFolder
 from strategies.search import MINIATURE, SearchSettings
+
+_SEARCH = ("epochs", "warmup_epochs", "weight_steps", "learning_rate", "cost_scale")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Outcome:
 
     genotype: Genotype
     shared_psnr: float
+    shared_reward: float
     psnr: float
     gmacs: float
     seconds: float
@@ -55,7 +59,7 @@ class Outcome:
 def _arms(options: argparse.Namespace) -> list[Arm]:
     if options.experiment == "lambdas":
         return [Arm(f"lambda {value}", ("--lambda", str(value)), value) for value in (0.2, 0.6, 0.9)]
-    settings = SearchSettings(**{**MINIATURE, "epochs": options.epochs})
+    settings = SearchSettings(**{**MINIATURE, **_length(options)})
     rewarded = (settings.epochs - settings.warmup_epochs) * settings.controller_steps * settings.architectures
     pixels = rewarded * settings.controller_batch * settings.patch**2
     measured = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in load_pairs(options.validation))
@@ -67,14 +71,18 @@ def _arms(options: argparse.Namespace) -> list[Arm]:
     ]
 
 
+def _length(options: argparse.Namespace) -> dict[str, Any]:
+    """What of the miniature's settings was given anew."""
+    return {name: getattr(options, name) for name in _SEARCH}
+
+
 def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     folder = options.out / f"{arm.name.replace(' ', '_')}_{seed}"
     data = ["--data", options.data, "--validation", options.validation, "--seed", str(seed)]
     search = [
         "search",
         "--miniature",
-        "--epochs",
-        str(options.epochs),
+        *(f"--{name.replace('_', '-')}={value}" for name, value in _length(options).items()),
         "--threads",
         "1",
         "--quiet",
@@ -96,6 +104,7 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     return Outcome(
         genotype=winner["genotype"],
         shared_psnr=winner["psnr"],
+        shared_reward=winner["reward"],
         psnr=json.loads(measured)["models"][0]["sets"][0]["psnr"],
         gmacs=winner["gmacs"],
         seconds=run.epochs()[-1]["seconds"],
@@ -124,7 +133,14 @@ def main() -> None:
     parser.add_argument("--validation", required=True, metavar="DIR", help="images that winners are measured on")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=3, help="searches of each kind (default: 3)")
-    parser.add_argument("--epochs", type=int, default=MINIATURE["epochs"], help="of a search (default: %(default)s)")
+    for name in _SEARCH:
+        default = MINIATURE[name]
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=default,
+            help="as hnas search takes it (default: %(default)s)",
+        )
     parser.add_argument("--train-epochs", type=int, default=2, help="of a winner's training (default: 2)")
     parser.add_argument("--train-steps", type=int, default=1000, help="in each of them (default: 1000)")
     parser.add_argument("--jobs", type=int, default=2, help="searches side by side, one thread each (default: 2)")
@@ -135,18 +151,19 @@ def main() -> None:
     work = [(arm, seed) for seed in range(options.seeds) for arm in arms]
     with ThreadPoolExecutor(options.jobs) as pool:
         outcomes = list(tqdm(pool.map(lambda pair: _run(*pair, options), work), total=len(work), desc="searches"))
-    print("| | PSNR (dB) | GMAC | reward | position | PSNR with shared weights (dB) | search (s) |")
-    print("|---|---|---|---|---|---|---|")
+    print("| | with shared weights: PSNR (dB) | reward | GMAC | position | trained: PSNR (dB) | reward | search (s) |")
+    print("|---|---|---|---|---|---|---|---|")
     for arm in arms:
         found = [outcome for (other, _), outcome in zip(work, outcomes, strict=True) if other is arm]
-        reward = JointReward(arm.reward_lambda, MINIATURE["cost_scale"])
+        reward = JointReward(arm.reward_lambda, options.cost_scale)
         cells = [
             arm.name,
-            _spread([outcome.psnr for outcome in found]),
-            _spread([outcome.gmacs for outcome in found]),
-            _spread([reward(outcome.psnr, outcome.gmacs) for outcome in found], 3),
-            ", ".join(str(outcome.genotype.position) for outcome in found),
             _spread([outcome.shared_psnr for outcome in found]),
+            _spread([outcome.shared_reward for outcome in found]),
+            _spread([outcome.gmacs for outcome in found]),
+            ", ".join(str(outcome.genotype.position) for outcome in found),
+            _spread([outcome.psnr for outcome in found]),
+            _spread([reward(outcome.psnr, outcome.gmacs) for outcome in found]),
             _spread([outcome.seconds for outcome in found], 0),
         ]
         print("| " + " | ".join(cells) + " |", flush=True)
