@@ -2,9 +2,9 @@
 
     python benchmarks/first_weights.py --data BSDS500/train --validation Set5 --out runs
 
-The published cells and random architectures without up-and-down projections, each trained twice by ``hnas train``'s own
-code with the same patches. A training that is found whole in --out is not done again. Printed is a Markdown table of the
-PSNR on the validation images after the last step.
+The published cells and random architectures without up-and-down projections, each trained twice with the same patches,
+as ``hnas train`` does it. Started again, it goes on with the next training. Printed is a Markdown table of the PSNR on
+the validation images after the last step.
 """
 
 from __future__ import annotations
