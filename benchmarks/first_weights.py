@@ -22,7 +22,7 @@ from hnas_nni.cost import count
 from hnas_nni.genotype import Genotype
 from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
 from hnas_nni.retraining import TrainingSettings, train
-from hnas_nni.retraining.settings import FIRST_WEIGHTS
+from hnas_nni.setting_values import FIRST_WEIGHTS
 
 
 def _architectures(layers: int, number: int) -> Iterator[tuple[str, Genotype]]:

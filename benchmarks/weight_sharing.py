@@ -1,4 +1,4 @@
-"""What sharing weights across trials brings: the same search, budget and seeds, with and without.
+"""What sharing weights across trials brings, and first weights that interpolate: the same search, budget and seeds.
 
     python benchmarks/weight_sharing.py --seeds 3
 
@@ -10,13 +10,16 @@ the seeds.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from hnas_nni.parameters import TrialParameters
+from hnas_nni.setting_values import FIRST_WEIGHTS
 from hnas_nni.trial import TrialResult, TrialSettings, evaluate
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
@@ -53,16 +56,16 @@ def main() -> None:
     options = parser.parse_args()
     settings = TrialSettings(layers=options.layers, steps=options.steps, batch=8, patch=48, reports=1, threads=1)
     print("| | PSNR of the last third (dB) | best PSNR (dB) | best reward |\n|---|---|---|---|")
-    for shared in (True, False):
+    for first_weights, shared in itertools.product(FIRST_WEIGHTS, (True, False)):
         late, best, reward = [], [], []
         for seed in range(options.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 weights = Path(folder) / "shared_weights.sqlite" if shared else None
-                results = search(seed, options.trials, settings, weights)
+                results = search(seed, options.trials, replace(settings, first_weights=first_weights), weights)
             late.append(statistics.mean(result.psnr for result in results[-(len(results) // 3) :]))
             best.append(max(result.psnr for result in results))
             reward.append(max(result.reward for result in results))
-        name = "shared across trials" if shared else "each from scratch"
+        name = f"{first_weights}, {'shared across trials' if shared else 'each from scratch'}"
         print(f"| {name} | {_summary(late)} | {_summary(best)} | {_summary(reward)} |", flush=True)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import nni
@@ -16,12 +15,14 @@ from nni.mutable import Mutable
 from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer
 from torch import nn
 
-from hnas_nni.data.layouts import EMBEDDED
 from hnas_nni.evaluator_module import MeasuredBatches, SuperResolutionModule
+from hnas_nni.first_weights import interpolate
+from hnas_nni.network import HNASNetwork
 from hnas_nni.operations import SCALES
 from hnas_nni.retraining.batches import PatchBatches
 from hnas_nni.retraining.quiet import silence_lightning
 from hnas_nni.reward import JointReward
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
 from hnas_nni.trial import TrialResult
 
 _QUIET = {
@@ -75,6 +76,10 @@ class SuperResolution(Lightning):
         measures that once.
     limit
         At most so many images of each split; 0 for all.
+    first_weights
+        In the evaluation of one architecture: "interpolation" lets it start as an interpolation of the image
+        (:func:`hnas_nni.first_weights.interpolate`), "torch" with the weights that it comes with. A supernet starts as
+        the space's `normalization` says.
     seed
         Decides the split, initial weights (in trials) and batches.
     **trainer_kwargs
@@ -100,7 +105,7 @@ class SuperResolution(Lightning):
 
     def __init__(
         self,
-        train_data: str = "photos",
+        train_data: str = EMBEDDED,
         validation_data: str | None = None,
         scale: int = 2,
         weight: float = JointReward.weight,
@@ -113,6 +118,7 @@ class SuperResolution(Lightning):
         measured_patches: int = 32,
         architectures_per_epoch: int = 20,
         limit: int = 0,
+        first_weights: str = "interpolation",
         seed: int = 0,
         **trainer_kwargs: Any,
     ) -> None:
@@ -120,6 +126,7 @@ class SuperResolution(Lightning):
         if not any(isinstance(value, Mutable) for value in settings.values()):  # NNI puts in values later
             _check(settings)
         self.seed = seed
+        self._interpolates = first_weights == "interpolation"
         self._trainer_kwargs = {"max_epochs": epochs, **_QUIET, **trainer_kwargs}
         self._measured = MeasuredBatches(architectures_per_epoch)
         batches = PatchBatches(batch, steps_per_epoch)
@@ -151,6 +158,8 @@ class SuperResolution(Lightning):
         """
         # A trainer that has reached its last epoch does not train a second network.
         self.trainer = Trainer(**self._trainer_kwargs)
+        if self._interpolates and isinstance(model, HNASNetwork):
+            interpolate(model)
         self._measured.repetitions = 1
         super().evaluate(model)
         result: TrialResult = self.module.result
@@ -173,6 +182,5 @@ def _check(settings: Mapping[str, Any]) -> None:
     if not 0 < rate < math.inf:
         raise ValueError(f"learning_rate: {rate} is not valid; give a number above 0")
     for name in ("train_data", "validation_data"):
-        data = settings[name]
-        if data not in (EMBEDDED, None) and not Path(data).is_dir():
-            raise ValueError(f"{name}: {data}: no such folder; give a folder of images, or {EMBEDDED!r}")
+        check_images(name, settings[name])
+    check_choice("first_weights", settings["first_weights"], FIRST_WEIGHTS)

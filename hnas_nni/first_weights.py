@@ -11,6 +11,7 @@ starts as an interpolation of the image.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -40,20 +41,53 @@ def interpolate(network: HNASNetwork) -> None:
     if not _has_room(network.channels):
         return
     show_image(network.stem, network.tail)
-    second_last = last = torch.ones(len(NODES))
-    for index, (name, block) in enumerate(
-        zip(block_cells(network.genotype.position, network.layers), network.blocks, strict=True), start=1
-    ):
+    for block in network.blocks:
         assert isinstance(block, CellBlock)
-        cell = getattr(network.genotype, name)
+        preserve_signal(block.preprocessor)
+        for edges in block.ops:
+            for operation in cast(nn.ModuleList, edges):
+                preserve_signal(operation)
+    divide_by_paths(network)
+
+
+@torch.no_grad()
+def divide_by_paths(network: HNASNetwork) -> None:
+    """Let whatever reads a node divide by the number of paths that lead to it, as nodes add them up.
+
+    Parameters
+    ----------
+    network
+        Changed in place: the 1x1 convolutions of its cells, and its tail.
+    """
+    for conv, paths in _readers(network):
+        conv.weight /= paths
+
+
+@torch.no_grad()
+def multiply_by_paths(network: HNASNetwork) -> None:
+    """Undo :func:`divide_by_paths`: what is left fits other connections of the nodes too, once it is divided again."""
+    for conv, paths in _readers(network):
+        conv.weight *= paths
+
+
+def _readers(network: HNASNetwork) -> Iterator[tuple[nn.Conv2d, torch.Tensor]]:
+    """Yield each convolution that reads the four nodes of a block, and how many paths lead to what each channel reads.
+
+    The paths are those within the block; the convolutions that read the block's inputs have made up for earlier ones.
+    """
+    second_last = last = torch.ones(len(NODES))
+    genotype = network.genotype
+    for name, block in zip(block_cells(genotype.position, network.layers), network.blocks, strict=True):
+        assert isinstance(block, CellBlock)
         for reduce, paths in zip(block.preprocessor, (second_last, last), strict=True):
-            preserve_signal(reduce)
-            _divide(cast(nn.Sequential, reduce)[1], paths)
-        for node, slot, _ in cell.slots():
-            preserve_signal(block.operation(node, slot))
-        out = _paths(cell)
-        second_last, last = (out, out) if index == network.genotype.position else (last, out)
-    _divide(network.tail.conv, last)
+            yield _by_channel(cast(nn.Sequential, reduce)[1], paths)
+        out = _paths(getattr(genotype, name))
+        second_last, last = (out, out) if name == "upsampling" else (last, out)
+    yield _by_channel(network.tail.conv, last)
+
+
+def _by_channel(conv: Any, paths: torch.Tensor) -> tuple[nn.Conv2d, torch.Tensor]:
+    return conv, paths.to(conv.weight).repeat_interleave(conv.in_channels // len(paths)).view(1, -1, 1, 1)
 
 
 @torch.no_grad()
@@ -121,12 +155,6 @@ def _paths(cell: Cell) -> torch.Tensor:
     for node in NODES:
         paths.append(sum(paths[edge.source] for edge in cell.incoming(node)))
     return torch.tensor(paths[INPUT_NODES:])
-
-
-@torch.no_grad()
-def _divide(conv: Any, paths: torch.Tensor) -> None:
-    """Let a convolution that reads four nodes side by side divide each by its number of paths."""
-    conv.weight /= paths.repeat_interleave(conv.in_channels // len(paths)).view(1, -1, 1, 1)
 
 
 def _weaken(conv: Any) -> None:

@@ -8,10 +8,15 @@ The database is bounded by the number of units of the space, whatever the number
 written in one transaction, so a kill at any moment leaves the state before or after, never between. Trials that
 trained the same unit at the same time are averaged: the one that comes second finds a newer version than the one it
 started from, and stores the mean of both (local SGD, arXiv 1805.09767).
+
+Nodes add up what they read, and how many paths lead to a node depends on the architecture. So that what reads a node
+fits all of them, its weights are stored for a single path and divided by the number of paths where they are loaded
+(:mod:`hnas_nni.first_weights`).
 """
 
 from __future__ import annotations
 
+import copy
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,6 +27,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from hnas_nni.first_weights import divide_by_paths, multiply_by_paths
 from hnas_nni.genotype import INPUT_NODES
 from hnas_nni.network import CellBlock, HNASNetwork, block_cells
 
@@ -85,13 +91,17 @@ class SharedWeights:
         """
         units = dict(_units(network))
         rows = self._read(list(units))
+        multiply_by_paths(network)
         for name, (version, tensors) in rows.items():
             units[name].load_state_dict(tensors)
             self._versions[name] = version
+        divide_by_paths(network)
         return len(rows)
 
     def give_back(self, network: HNASNetwork) -> None:
         """Store the units of a trained network, in one transaction."""
+        network = copy.deepcopy(network)
+        multiply_by_paths(network)
         units = {
             name: {key: tensor.detach().cpu().contiguous() for key, tensor in unit.state_dict().items()}
             for name, unit in _units(network)

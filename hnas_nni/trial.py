@@ -20,6 +20,7 @@ from hnas_nni.cli.arguments import read_genotype
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.parameters import TrialParameters
 from hnas_nni.reward import JointReward
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
 
 if TYPE_CHECKING:
     from hnas_nni.network import HNASNetwork
@@ -50,6 +51,8 @@ class TrialSettings:
         How many patches of the controller split the PSNR is read on.
     reports
         How many times the PSNR is reported on the way.
+    first_weights
+        One of :data:`hnas_nni.setting_values.FIRST_WEIGHTS`, for whatever no earlier trial has trained.
     seed
         Decides initial weights and batches, together with the trial's number.
     device
@@ -58,7 +61,7 @@ class TrialSettings:
         CPU threads of torch; 0 leaves torch's default.
     """
 
-    data: str = "photos"
+    data: str = EMBEDDED
     limit: int = 0
     scale: int = 2
     channels: int = 8
@@ -69,6 +72,7 @@ class TrialSettings:
     learning_rate: float = 1e-3
     measured_patches: int = 32
     reports: int = 5
+    first_weights: str = "interpolation"
     seed: int = 0
     device: str = "auto"
     threads: int = 0
@@ -98,8 +102,8 @@ class TrialSettings:
             raise ValueError(f"--patch: {self.patch} is not valid; give a multiple of the scale {self.scale}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"--learning-rate: {self.learning_rate} is not valid; give a number above 0")
-        if self.data != "photos" and not Path(self.data).is_dir():
-            raise ValueError(f'--data: {self.data}: no such folder; give a folder of images, or "photos"')
+        check_choice("--first-weights", self.first_weights, FIRST_WEIGHTS)
+        check_images("--data", self.data)
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,7 @@ def evaluate(
     from hnas_nni.cost import cost_table
     from hnas_nni.data import PatchSampler, fixed_patches, load_splits
     from hnas_nni.devices import choose_device
+    from hnas_nni.first_weights import interpolate
     from hnas_nni.training import Adam, cosine_learning_rate, patch_psnr, training_step
 
     device = choose_device(settings.device)
@@ -174,6 +179,8 @@ def evaluate(
     seed = settings.seed + 100_003 * number
     torch.manual_seed(seed)
     network = genotype.build(**sizes)
+    if settings.first_weights == "interpolation":
+        interpolate(network)
     store = None
     if shared_weights is not None:
         from hnas_nni.shared_weights import SharedWeights
@@ -247,6 +254,12 @@ def _parser() -> argparse.ArgumentParser:
         "--measured-patches", type=int, default=default.measured_patches, help="patches that PSNR is measured on"
     )
     parser.add_argument("--reports", type=int, default=default.reports, help="intermediate PSNRs to report")
+    parser.add_argument(
+        "--first-weights",
+        choices=FIRST_WEIGHTS,
+        default=default.first_weights,
+        help="those of an interpolation, or random ones as the authors' code has",
+    )
     parser.add_argument("--seed", type=int, default=default.seed, help="seed of weights, batches and data split")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default.device, help="where to compute")
     parser.add_argument("--threads", type=int, default=default.threads, help="CPU threads; 0 for torch's default")

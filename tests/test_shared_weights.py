@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hnas_nni import HNAS_A, Cell, Edge, Genotype
+from hnas_nni.first_weights import interpolate
 from hnas_nni.shared_weights import SharedWeights
 
 SIZES = {"scale": 2, "channels": 4, "layers": 3}
@@ -80,6 +81,26 @@ def test_trials_at_the_same_time_are_averaged_and_later_ones_replace(tmp_path) -
     three.give_back(_filled(GENOTYPE, 5.0))
     _store(tmp_path).load_into(network)
     assert all((parameter == 5.0).all() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_reads_a_node_fits_however_many_paths_lead_there(tmp_path, monkeypatch, seed) -> None:
+    """A colour stays what it is in a network whose weights come from one that is wired in another way."""
+    monkeypatch.setattr("hnas_nni.first_weights._NOISE", 0.0)
+    sizes = {**SIZES, "channels": 6}
+    networks = [Genotype.random(number, layers=3).build(**sizes) for number in (seed, seed + 100)]
+    for network in networks:
+        interpolate(network)
+    store = SharedWeights(tmp_path / "shared.sqlite", **sizes)
+    store.give_back(networks[0])
+    assert store.load_into(networks[1]) > 2
+    colour = torch.tensor([0.3, 0.6, 0.8]).view(1, 3, 1, 1)
+    with torch.no_grad():
+        for name, parameter in networks[1].named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+        middle = networks[1](colour.expand(1, 3, 40, 40))[..., 30:50, 30:50]
+    torch.testing.assert_close(middle, colour.expand_as(middle), atol=1e-4, rtol=0)
 
 
 def test_size_is_bounded_by_the_space(tmp_path) -> None:

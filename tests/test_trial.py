@@ -83,7 +83,17 @@ def test_weights_return_to_the_store(tmp_path: Path) -> None:
     copy = GENOTYPE.build(scale=2, channels=4, layers=3)
     SharedWeights(tmp_path / "shared.sqlite", scale=2, channels=4, layers=3).load_into(copy)
     for mine, stored in zip(network.parameters(), copy.parameters(), strict=True):
-        assert torch.equal(mine, stored)
+        torch.testing.assert_close(mine, stored, rtol=1e-6, atol=0)
+
+
+def test_a_trial_starts_from_an_interpolation_unless_told_otherwise() -> None:
+    settings = replace(SMALL, channels=8, learning_rate=1e-6)
+    psnr = {
+        first_weights: evaluate(GENOTYPE, JointReward(), replace(settings, first_weights=first_weights))[0].psnr
+        for first_weights in ("interpolation", "torch")
+    }
+    assert evaluate(GENOTYPE, JointReward(), settings)[0].psnr == psnr["interpolation"]
+    assert psnr["interpolation"] > psnr["torch"] + 3
 
 
 def test_own_images_in_a_folder(tmp_path: Path) -> None:

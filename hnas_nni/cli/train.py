@@ -25,7 +25,8 @@ from hnas_nni.cli.arguments import (
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
-from hnas_nni.retraining.settings import EMBEDDED, FIRST_WEIGHTS, PRECISIONS, TrainingSettings
+from hnas_nni.retraining.settings import PRECISIONS, TrainingSettings
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS
 
 if TYPE_CHECKING:
     from hnas_nni.retraining.run import Training

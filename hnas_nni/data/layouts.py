@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hnas_nni.data.images import IMAGE_SUFFIXES
-
-EMBEDDED = "photos"
-"""Name of the source that needs no download: photographs that scikit-image and scikit-learn bring along."""
+from hnas_nni.setting_values import EMBEDDED
 
 _PHOTOS = {
     "astronaut": ("skimage", "data/astronaut.png"),

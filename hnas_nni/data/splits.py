@@ -9,9 +9,10 @@ import random
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from hnas_nni.data.layouts import EMBEDDED, VALIDATION_PHOTOS, DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, check_scale, load_files
+from hnas_nni.setting_values import EMBEDDED
 
 _LOGGER = logging.getLogger(__name__)
 _VALIDATION_SHARE = 0.1

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 
 from hnas_nni.data import DataError, ImagePair, PatchSampler, load_pairs, load_splits
-from hnas_nni.data.layouts import EMBEDDED
 from hnas_nni.retraining.settings import TrainingSettings
+from hnas_nni.setting_values import EMBEDDED
 
 _BYTES_PER_PIXEL = 4
 

@@ -8,12 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hnas_nni.genotype import DEFAULT_LAYERS
-
-EMBEDDED = "photos"
-"""Name of the embedded photographs; :mod:`hnas_nni.data` has it too, but takes longer to import."""
-
-FIRST_WEIGHTS = ("interpolation", "torch")
-"""Weights that a training starts from: those of :func:`hnas_nni.first_weights.interpolate`, or torch's random ones."""
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
 
 PRECISIONS = ("32", "16", "bf16")
 """Number formats that a training may use; those of 16 bits by automatic mixed precision."""
@@ -93,15 +88,11 @@ class TrainingSettings:
             raise ValueError(f"--learning-rate: {self.learning_rate} is not valid; give a number above 0")
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema: {self.ema} is not valid; give a number from 0 (none) to below 1, e.g. 0.999")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"--precision: {self.precision!r} is not valid; give one of {', '.join(PRECISIONS)}")
-        if self.first_weights not in FIRST_WEIGHTS:
-            valid = ", ".join(FIRST_WEIGHTS)
-            raise ValueError(f"--first-weights: {self.first_weights!r} is not valid; give one of {valid}")
+        check_choice("--precision", self.precision, PRECISIONS)
+        check_choice("--first-weights", self.first_weights, FIRST_WEIGHTS)
         for name, folders in (("data", self.data), ("validation", (self.validation,))):
             for folder in folders:
-                if folder not in (None, EMBEDDED) and not Path(folder).is_dir():
-                    raise ValueError(f"--{name}: {folder}: no such folder; give a folder of images, or {EMBEDDED!r}")
+                check_images(f"--{name}", folder)
         if self.init is not None and not Path(self.init).is_file():
             raise ValueError(f"--init: {self.init}: no such file; give a model file (.safetensors)")
 

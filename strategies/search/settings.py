@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from hnas_nni.genotype import DEFAULT_LAYERS
 from hnas_nni.reward import JointReward
+from hnas_nni.setting_values import EMBEDDED, check_choice, check_images
 from strategies.settings import PolicySettings
 
 PRECISIONS = ("32", "bf16")
@@ -101,7 +101,7 @@ class SearchSettings:
         CPU threads of torch; 0 leaves torch's default. Results on the CPU are the same for the same number.
     """
 
-    data: tuple[str, ...] = ("photos",)
+    data: tuple[str, ...] = (EMBEDDED,)
     validation: str | None = None
     limit: int = 0
     scale: int = 2
@@ -152,10 +152,7 @@ class SearchSettings:
             ("precision", PRECISIONS),
             ("normalization", NORMALIZATIONS),
         ):
-            if getattr(self, name) not in valid:
-                raise ValueError(
-                    f"{option(name)}: {getattr(self, name)!r} is not valid; give one of {', '.join(valid)}"
-                )
+            check_choice(option(name), getattr(self, name), valid)
         if self.scale not in (2, 3, 4):
             raise ValueError(f"--scale: {self.scale!r} is not valid; give 2, 3 or 4")
         if self.patch < self.scale or self.patch % self.scale:
@@ -193,8 +190,7 @@ class SearchSettings:
         """
         for name, folders in (("data", self.data), ("validation", (self.validation,) if self.validation else ())):
             for folder in folders:
-                if folder != "photos" and not Path(folder).is_dir():
-                    raise ValueError(f'--{name}: {folder}: no such folder; give a folder of images, or "photos"')
+                check_images(f"--{name}", folder)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready data."""

@@ -1,0 +1,41 @@
+"""Values that settings of trials, trainings and searches may have; free of torch, so that they are checked early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EMBEDDED = "photos"
+"""Stands in place of a folder: photographs that scikit-image and scikit-learn bring along, so nothing is downloaded."""
+
+FIRST_WEIGHTS = ("interpolation", "torch")
+"""Weights that a training starts from: those of :func:`hnas_nni.first_weights.interpolate`, or torch's random ones."""
+
+
+def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
+    """Raise ValueError if `value` is not among the valid ones.
+
+    Parameters
+    ----------
+    name
+        Of the setting, as the user gives it.
+    value
+        What was given.
+    valid
+        What may be given.
+    """
+    if value not in valid:
+        raise ValueError(f"{name}: {value!r} is not valid; give one of {', '.join(valid)}")
+
+
+def check_images(name: str, source: str | None) -> None:
+    """Raise ValueError if a source of images is neither :data:`EMBEDDED` nor a folder; None, nothing, is accepted.
+
+    Parameters
+    ----------
+    name
+        Of the setting, as the user gives it.
+    source
+        What was given.
+    """
+    if source not in (None, EMBEDDED) and not Path(source).is_dir():
+        raise ValueError(f'{name}: {source}: no such folder; give a folder of images, or "{EMBEDDED}"')
