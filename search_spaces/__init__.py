@@ -13,19 +13,19 @@ from search_spaces.json_file import search_space_path, search_space_text
 from search_spaces.labels import decision_labels
 
 if TYPE_CHECKING:
-    from search_spaces.readable import ReadableNasExperiment
+    from search_spaces.compat.experiment import MendedNasExperiment
     from search_spaces.space import HNASSpace, search_space_json
 
 __all__ = [
     "HNASSpace",
-    "ReadableNasExperiment",
+    "MendedNasExperiment",
     "decision_labels",
     "search_space_json",
     "search_space_path",
     "search_space_text",
 ]
 
-_HEAVY = {"HNASSpace": "space", "ReadableNasExperiment": "readable", "search_space_json": "space"}
+_HEAVY = {"HNASSpace": "space", "MendedNasExperiment": "compat.experiment", "search_space_json": "space"}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ from nni.nas.space import BaseModelSpace, RawFormatModelSpace
 
 from hnas_nni.files import replacing
 from hnas_nni.genotype import POSITION_LABEL, Genotype
+from search_spaces.compat.experiment import CopyingModelSpace
 
 _FORMAT = "hnas-architecture-table"
 
@@ -185,13 +186,6 @@ class _TableSpace(BaseModelSpace, MutableDict):
     """The free decisions as an NNI space without a network."""
 
 
-class _TableModelSpace(RawFormatModelSpace):
-    """Keeps a copy of each sample: NNI's GridSearch freezes one dictionary again and again, changed in between."""
-
-    def freeze(self, sample: dict[str, Any]) -> RawFormatModelSpace:
-        return super().freeze(dict(sample))
-
-
 class TableEvaluator(Evaluator):
     """Reports an architecture's reward from a table instead of training it.
 
@@ -234,7 +228,7 @@ def table_space(subspace: SubSpace, rewards: np.ndarray) -> RawFormatModelSpace:
     10
     """
     choices = {label: _choice(label, values) for label, values in subspace.free.items()}
-    return _TableModelSpace(_TableSpace(choices), TableEvaluator(subspace, rewards))
+    return CopyingModelSpace(_TableSpace(choices), TableEvaluator(subspace, rewards))
 
 
 def _choice(label: str, values: tuple[Any, ...]) -> Categorical:

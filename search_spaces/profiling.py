@@ -18,7 +18,7 @@ from nni.nas.profiler.pytorch.flops import FlopsResult
 
 from hnas_nni.cost import Cost, CostTable, cost_table
 from hnas_nni.genotype import EDGES_PER_NODE, NODES, POSITION_LABEL, Genotype, input_label, operation_label
-from search_spaces.input_pick import EdgeSource
+from search_spaces.compat.input_pick import EdgeSource
 
 Terms = dict[tuple[str, ...], dict[tuple[Any, ...], Cost]]
 """What each term of the sum depends on, and its value for each combination."""

@@ -17,7 +17,7 @@ from hnas_nni.first_weights import show_image
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
 from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
 from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
-from search_spaces.input_pick import InputPick, with_listed_inputs
+from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
 

@@ -12,9 +12,9 @@ from nni.nas.oneshot.pytorch.strategy import MutationHook
 from nni.nas.strategy import DARTS, ENAS, Proxyless
 from nni.nas.strategy.base import Strategy
 
-from search_spaces.compat import mend_enas
-from search_spaces.expected_cost import mend_penalty
-from search_spaces.proxyless_cell import ProxylessCell
+from search_spaces.compat.enas import mend_enas
+from search_spaces.compat.penalty import mend_penalty
+from search_spaces.compat.proxyless_cell import ProxylessCell
 from search_spaces.supernet_blocks import DifferentiableBlocks, PathSamplingBlocks, ProxylessBlocks
 
 
@@ -22,7 +22,7 @@ def oneshot_hooks(strategy: Strategy, space: Any) -> list[MutationHook]:
     """Return the hooks by which a one-shot strategy of NNI makes a supernet of the space.
 
     Strategies that NNI does not derive from its DARTS get the path-sampled supernet. ENAS and penalties are mended on
-    the way, see :func:`search_spaces.compat.mend_enas` and :func:`search_spaces.expected_cost.mend_penalty`.
+    the way, see :func:`search_spaces.compat.enas.mend_enas` and :func:`search_spaces.compat.penalty.mend_penalty`.
 
     Parameters
     ----------

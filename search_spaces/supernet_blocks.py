@@ -12,7 +12,7 @@ from torch import nn
 
 from hnas_nni.network import run_blocks
 from search_spaces.blocks import SearchableBlocks
-from search_spaces.proxyless_cell import draw_index
+from search_spaces.compat.proxyless_cell import draw_index
 
 Memo = dict[str, Any]
 

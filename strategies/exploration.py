@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from strategies.controller import HierarchicalController
+from strategies.layout import SpaceLayout
 
 Choices = tuple[int, ...]
 """An architecture as candidate indices, one for each decision."""
@@ -27,7 +28,8 @@ def draw_unseen(
     """Draw architectures, those tried before drawn again from a flatter and flatter policy.
 
     A policy that settled proposes what it knows; each trial spent on that is lost to the search. Drawing again leads to
-    the neighbourhood of what it settled on, and further away the more of that is known.
+    the neighbourhood of what it settled on, and further away the more of that is known. Where even an almost even draw
+    finds nothing new, as in a space that is nearly exhausted, any architecture that is left is taken.
 
     Parameters
     ----------
@@ -43,20 +45,35 @@ def draw_unseen(
     Returns
     -------
     torch.Tensor
-        Candidate indices (n, D). Where even an almost even draw finds nothing new, as in a space that is nearly
-        exhausted, an architecture comes again.
+        Candidate indices (n, D). An architecture comes again only if all of the space were tried.
     """
     drawn: list[Choices] = []
     for attempt in range(_ATTEMPTS):
         flatten = _FLATTER**attempt
         for row in controller.sample(n - len(drawn), generator, flatten=flatten).choices.tolist():
             choices = tuple(row)
+            if attempt == _ATTEMPTS - 1:
+                choices = _left_over(controller.layout, choices, seen)
             if choices not in seen or attempt == _ATTEMPTS - 1:
                 seen.add(choices)
                 drawn.append(choices)
         if len(drawn) == n:
             break
     return torch.tensor(drawn)
+
+
+def _left_over(layout: SpaceLayout, drawn: Choices, seen: set[Choices]) -> Choices:
+    """Return the first architecture from `drawn` on, in counting order, that was not tried; `drawn` if all were."""
+    sizes = [len(decision.values) for decision in layout.decisions]
+    choices = list(drawn)
+    for _ in range(min(len(seen) + 1, layout.size)):
+        if tuple(choices) not in seen:
+            return tuple(choices)
+        for column in reversed(range(len(choices))):
+            choices[column] = (choices[column] + 1) % sizes[column]
+            if choices[column]:
+                break
+    return drawn
 
 
 def draw_candidates(

@@ -108,10 +108,12 @@ class SpaceLayout:
     def __post_init__(self) -> None:
         if not self.decisions:
             raise LayoutError("search space: there is nothing to decide; give at least one choice")
-        names = [level.name for level in self.levels]
+        names = [*(cell.name for cell in self.cells), NETWORK_LEVEL]
         for name in names:
             if names.count(name) > 1:
-                raise LayoutError(f"{name}: two levels have this name; name the cells apart with `cells`")
+                raise LayoutError(
+                    f"{name}: two levels have this name; name the cells apart, and none of them {NETWORK_LEVEL}"
+                )
         labels = set()
         for decision in self.decisions:
             if decision.label in labels:
@@ -234,7 +236,8 @@ class SpaceLayout:
             count.
         cells
             Name of the cell -> its labels. None: what stands before a label's last ``/`` is its cell, and
-            cells come in the order of their first label.
+            cells come in the order of their first label. The cell of labels ``network/...`` is called ``network
+            cell``, as the network level has the other name.
 
         Raises
         ------
@@ -335,5 +338,5 @@ def _cells_by_prefix(labels: Iterable[str], scope: str) -> dict[str, list[str]]:
         cell, slash, _ = label.removeprefix(scope).rpartition("/")
         if not slash:
             raise LayoutError(f"{label}: belongs to no level; list it in `cells` or `network_labels`")
-        cells.setdefault(cell, []).append(label)
+        cells.setdefault(f"{cell} cell" if cell == NETWORK_LEVEL else cell, []).append(label)
     return cells

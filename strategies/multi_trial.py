@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from nni.mutable import SampleValidationError
@@ -15,10 +13,10 @@ from nni.nas.execution.event import FinalMetricEvent, ModelEventType, TrainingEn
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 
+from search_spaces.compat.engine import mend_engine
 from strategies.agent import SearchAgent, result_key
 from strategies.levels import SpaceChoices
-from strategies.resume import keep_listening
-from strategies.settings import SMALL_BUDGET, PolicySettings
+from strategies.settings import SMALL_BUDGET, ControllerSettings, check_integers, is_number, learning_settings
 
 _logger = logging.getLogger("nni.hnas")
 
@@ -77,7 +75,8 @@ class HierarchicalRL(Strategy):
     ------
     ValueError
         If an argument is unknown or out of range. :meth:`initialize`, which an experiment calls before its first
-        trial, raises it for a space with a choice that is not categorical, by its label.
+        trial, raises it for a space with a choice that is not categorical, by its label;
+        :class:`search_spaces.MendedNasExperiment` does so before it starts anything.
 
     Examples
     --------
@@ -101,26 +100,13 @@ class HierarchicalRL(Strategy):
         **learning: Any,
     ) -> None:
         super().__init__()
-        known = {field.name for field in fields(PolicySettings)}
-        for name in learning:
-            if name not in known:
-                raise ValueError(f"{name}: is unknown; the settings of the learning are {', '.join(sorted(known))}")
-        for name, value, least in (
-            ("seed", seed, 0),
-            ("hidden_size", hidden_size, 1),
-            ("give_up_after", give_up_after, 1),
-        ):
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {least}")
-        if reward_for_failure is not None and not math.isfinite(reward_for_failure):
+        self.controller = ControllerSettings(seed, conditioned, hidden_size, levels)
+        self.learning = learning_settings(learning, SMALL_BUDGET)
+        if reward_for_failure is not None and not is_number(reward_for_failure):
             raise ValueError(f"reward_for_failure: {reward_for_failure!r} is not valid; give a finite number")
-        self.levels = levels
-        self.seed = seed
-        self.conditioned = conditioned
-        self.hidden_size = hidden_size
         self.reward_for_failure = reward_for_failure
         self.give_up_after = give_up_after
-        self.learning = PolicySettings(**{**SMALL_BUDGET, **learning})
+        check_integers(self, give_up_after=1)
         self._choices: SpaceChoices | None = None
         self._agent: SearchAgent | None = None
         # Models by their identity, as the engine's events hold the instance that was submitted.
@@ -136,7 +122,7 @@ class HierarchicalRL(Strategy):
 
     def extra_repr(self) -> str:
         """Return the arguments for NNI's log."""
-        return f"seed={self.seed}, conditioned={self.conditioned}, learning={self.learning}"
+        return f"{self.controller}, {self.learning}"
 
     @property
     def agent(self) -> SearchAgent:
@@ -168,7 +154,9 @@ class HierarchicalRL(Strategy):
                 return
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the search goes on from; NNI saves it with the experiment."""
+        """Return all that the search goes on from; NNI saves it with the experiment, even where none has begun."""
+        if self._agent is None:
+            return {}
         with self._lock:
             running = [sample for _, sample in self._running.values()]
             return {
@@ -185,22 +173,35 @@ class HierarchicalRL(Strategy):
         ValueError
             If the state is of another search space or another kind of controller.
         """
+        if not state_dict:
+            return
         with self._lock:
             self.agent.load_state_dict(state_dict["agent"])
             self._interrupted = [dict(sample) for sample in state_dict["running"]]
             self._failures = state_dict["failures"]
             self._resumed = True
 
+    def check_space(self, model_space: ExecutableModelSpace) -> None:
+        """Refuse a space that has choices that are not categorical, or other ones than `levels` says.
+
+        Raises
+        ------
+        LayoutError
+            The message names the label.
+        """
+        SpaceChoices(model_space, self.controller.levels)
+
     def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
-        self._choices = SpaceChoices(model_space, self.levels)
+        settings = self.controller
+        self._choices = SpaceChoices(model_space, settings.levels)
         self._agent = SearchAgent(
             self._choices.layout,
             self.learning,
-            seed=self.seed,
-            hidden_size=self.hidden_size,
-            conditioned=self.conditioned,
+            seed=settings.seed,
+            hidden_size=settings.hidden_size,
+            conditioned=settings.conditioned,
         )
-        keep_listening(engine)
+        mend_engine(engine)
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         return model_space

@@ -9,14 +9,16 @@ from typing import Any
 
 import nni.nas.strategy  # before its one-shot part, which imports it in turn
 import torch
+from nni.nas.execution import ExecutionEngine
 from nni.nas.nn.pytorch import ModelSpace
 from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
-from nni.nas.oneshot.pytorch.profiler import ProfilerPenalty
+from nni.nas.oneshot.pytorch.profiler import ProfilerPenalty, SampleProfilerPenalty
 from nni.nas.oneshot.pytorch.strategy import MutationHook
-from nni.nas.space import RawFormatModelSpace
+from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace
 from pytorch_lightning import LightningModule
 
-from strategies.settings import PolicySettings
+from strategies.levels import SpaceChoices
+from strategies.settings import ControllerSettings, learning_settings
 from strategies.supernet_policy import CONTROLLERS, Architecture, SupernetPolicy
 
 _logger = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
         levels: Mapping[str, Any] | None = None,
         seed: int = 0,
         gradient_clip_val: float | None = None,
-        penalty: ProfilerPenalty | None = None,
+        penalty: ProfilerPenalty | dict[str, Any] | None = None,
         filter: Any = None,
         mutation_hooks: list[MutationHook] | None = None,
         **learning: Any,
@@ -111,11 +113,9 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
                 raise ValueError(f"{name}: {value!r} is not valid; give a whole number of at least {least}")
         if controller not in CONTROLLERS:
             raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
-        unknown = set(learning) - set(PolicySettings.__dataclass_fields__)
-        if unknown:
-            raise ValueError(f"{', '.join(sorted(unknown))}: unknown; see strategies.PolicySettings")
-        self._policy_arguments = {
-            "learning": PolicySettings(**{**_PAPER, **learning}),
+        ControllerSettings(seed=seed, hidden_size=hidden_size, levels=levels)
+        self._policy_arguments: dict[str, Any] = {
+            "learning": learning_settings(learning, _PAPER),
             "controller": controller,
             "relative": relative,
             "hidden_size": hidden_size,
@@ -129,8 +129,24 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
             "candidate_batches": candidate_batches,
             "reward_metric_name": reward_metric_name,
             "gradient_clip_val": gradient_clip_val,
-            "penalty": penalty,
+            "penalty": SampleProfilerPenalty(**penalty) if isinstance(penalty, dict) else penalty,
         }
+
+    def check_space(self, model_space: ExecutableModelSpace) -> None:
+        """Refuse a space that has choices that are not categorical.
+
+        Raises
+        ------
+        LayoutError
+            The message names the label.
+        """
+        SpaceChoices(model_space, self._policy_arguments["levels"])
+
+    def _initialize(self, model_space: ExecutableModelSpace, engine: ExecutionEngine) -> ExecutableModelSpace:
+        # NNI's own word on such a space, at its mutation, names no label.
+        self.check_space(model_space)
+        initialized: ExecutableModelSpace = super()._initialize(model_space, engine)
+        return initialized
 
     def configure_oneshot_module(self, training_module: LightningModule) -> BaseOneShotLightningModule:
         """Wrap the evaluator's module in the search."""

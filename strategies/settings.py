@@ -1,10 +1,10 @@
-"""Settings of the policy gradient; free of torch, so that they can be checked before it is loaded."""
+"""Settings of controller and policy gradient; free of torch, so that they can be checked before it is loaded."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -74,21 +74,93 @@ class PolicySettings:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "gradient_clip"):
             value = getattr(self, name)
-            if not (name == "gradient_clip" and value is None) and not (_is_number(value) and value > 0):
+            if not (name == "gradient_clip" and value is None) and not (is_number(value) and value > 0):
                 raise ValueError(f"{name}: {value!r} is not valid; give a positive number")
         for name in ("entropy_weight", "position_weight", "elite_weight"):
             value = getattr(self, name)
-            if not (_is_number(value) and value >= 0):
+            if not (is_number(value) and value >= 0):
                 raise ValueError(f"{name}: {value!r} is not valid; give a number of at least 0")
-        if not (_is_number(self.baseline_decay) and 0 <= self.baseline_decay < 1):
+        if not (is_number(self.baseline_decay) and 0 <= self.baseline_decay < 1):
             raise ValueError(f"baseline_decay: {self.baseline_decay!r} is not valid; give a number in [0, 1)")
         if not isinstance(self.normalize_advantage, bool):
             raise ValueError(f"normalize_advantage: {self.normalize_advantage!r} is not valid; give true or false")
-        if not isinstance(self.elite_size, int) or isinstance(self.elite_size, bool) or self.elite_size < 0:
-            raise ValueError(f"elite_size: {self.elite_size!r} is not valid; give an integer of at least 0")
-        if not isinstance(self.candidates, int) or isinstance(self.candidates, bool) or self.candidates < 1:
-            raise ValueError(f"candidates: {self.candidates!r} is not valid; give an integer of at least 1")
+        check_integers(self, elite_size=0, candidates=1)
 
 
-def _is_number(value: object) -> bool:
+@dataclass(frozen=True)
+class ControllerSettings:
+    """What controller a search makes; the same at each door to NNI.
+
+    Parameters
+    ----------
+    seed
+        Of the controller's weights and of the sampling.
+    conditioned
+        False makes the network level independent of the cells, the paper's ablation.
+    hidden_size
+        Of the LSTMs.
+    levels
+        Which choices form which cell, and which are decided last; see :class:`strategies.levels.SpaceChoices`.
+
+    Raises
+    ------
+    ValueError
+        If a setting is of a wrong type or out of range; the message names it.
+    """
+
+    seed: int = 0
+    conditioned: bool = True
+    hidden_size: int = 100
+    levels: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.levels is not None:
+            from strategies.levels import check_levels
+
+            check_levels(self.levels)
+        if type(self.conditioned) is not bool:
+            raise ValueError(f"conditioned: {self.conditioned!r} is not valid; give true or false")
+        check_integers(self, seed=0, hidden_size=1)
+
+
+def check_integers(settings: object, **least: int) -> None:
+    """Raise ValueError for the first setting that is no integer, or below its least value.
+
+    Parameters
+    ----------
+    settings
+        Has them as attributes.
+    **least
+        Name -> least value.
+    """
+    for name, minimum in least.items():
+        value = getattr(settings, name)
+        if type(value) is not int or value < minimum:
+            raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {minimum}")
+
+
+def learning_settings(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> PolicySettings:
+    """Return how a controller learns, from what a user gave.
+
+    Parameters
+    ----------
+    given
+        Name -> value.
+    defaults
+        Of what was not given, where they are not the paper's.
+
+    Raises
+    ------
+    ValueError
+        If a setting is unknown, of a wrong type or out of range; the message names it.
+    """
+    known = [field.name for field in fields(PolicySettings)]
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{name}: is unknown; the settings of the learning are {', '.join(sorted(known))}")
+    return PolicySettings(**{**defaults, **given})
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a setting is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -22,8 +22,8 @@ from hnas_nni.genotype import Genotype
 from hnas_nni.parameters import COST_SCALE, LAMBDA, reward_parameters
 from hnas_nni.reward import JointReward
 from strategies.layout import SpaceLayout
-from strategies.levels import check_levels, read_levels
-from strategies.settings import SMALL_BUDGET, PolicySettings
+from strategies.levels import read_levels
+from strategies.settings import SMALL_BUDGET, ControllerSettings, PolicySettings, check_integers
 
 if TYPE_CHECKING:
     from strategies.agent import SearchAgent
@@ -40,24 +40,15 @@ _PROBES = 64
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _Settings(ControllerSettings):
     """The tuner's own arguments."""
 
-    seed: int = 0
-    conditioned: bool = True
-    hidden_size: int = 100
     give_up_after: int = 4
     optimize_mode: str = "maximize"
-    levels: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        check_levels(self.levels)
-        if type(self.conditioned) is not bool:
-            raise ValueError(f"conditioned: {self.conditioned!r} is not valid; give true or false")
-        for name, least in (("seed", 0), ("hidden_size", 1), ("give_up_after", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {least}")
+        super().__post_init__()
+        check_integers(self, give_up_after=1)
         if self.optimize_mode != "maximize":
             raise ValueError(f"optimize_mode: {self.optimize_mode!r} is not valid; rewards are maximized")
 

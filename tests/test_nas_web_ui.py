@@ -34,14 +34,14 @@ import sys, time
 from pathlib import Path
 from nni.nas.strategy import Random
 from hnas_nni.evaluator import SuperResolution
-from search_spaces import HNASSpace, ReadableNasExperiment
+from search_spaces import HNASSpace, MendedNasExperiment
 
 if __name__ == "__main__":
     space = HNASSpace(scale=2, channels={CHANNELS}, layers={LAYERS})
     evaluator = SuperResolution(
         patch_size=24, batch=2, steps_per_epoch=2, measured_patches=2, limit=1, accelerator="cpu"
     )
-    experiment = ReadableNasExperiment(space, evaluator, Random())
+    experiment = MendedNasExperiment(space, evaluator, Random())
     experiment.config.max_trial_number = {TRIALS}
     experiment.config.trial_gpu_number = 0
     experiment.config.experiment_working_directory = sys.argv[2]

@@ -18,7 +18,7 @@ from nni_experiment import run_experiment
 from hnas_nni import Genotype
 from hnas_nni.parameters import TrialParameters
 from hnas_nni.trial import _parser
-from search_spaces.tpe_tuner import TpeTuner
+from search_spaces.compat.tpe_tuner import TpeTuner
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((REPOSITORY / "examples" / "tuners").glob("*.yml"))
@@ -101,7 +101,7 @@ def test_tpe_takes_results_of_trials_that_nni_mixed_up() -> None:
 
 
 def test_nnis_tpe_needs_the_mend() -> None:
-    """If this fails NNI was mended, and search_spaces.tpe_tuner can go."""
+    """If this fails NNI was mended, and search_spaces.compat.tpe_tuner can go."""
     with pytest.raises(KeyError):
         mix_up(NniTpeTuner(optimize_mode="maximize", seed=0))
 

@@ -16,7 +16,7 @@ from nni.nas.strategy import ENAS
 from torch.utils.data import DataLoader, TensorDataset
 
 from search_spaces import HNASSpace
-from search_spaces.compat import mend_enas
+from search_spaces.compat.enas import mend_enas
 
 
 def make_strategy() -> ENAS:

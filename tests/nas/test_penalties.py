@@ -17,7 +17,7 @@ from nni.nas.space import RawFormatModelSpace
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table, count
 from search_spaces import HNASSpace
-from search_spaces.expected_cost import supernet_distribution
+from search_spaces.compat.penalty import supernet_distribution
 
 LAYERS = 3
 CHANNELS = 2

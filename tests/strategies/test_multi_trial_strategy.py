@@ -21,17 +21,20 @@ import pytest
 import torch
 from nni.mutable import Categorical, MutableDict, Numerical, label_scope
 from nni.nas.evaluator import FunctionalEvaluator
+from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.hub.pytorch import NasBench201
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableDropout
 from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
+from torch import nn
 
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.network import HNASNetwork
-from search_spaces import HNASSpace
+from search_spaces import HNASSpace, MendedNasExperiment
 from search_spaces.architecture_table import TableEvaluator, default_subspace, table_space
-from strategies import HierarchicalRL
+from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
 from strategies.agent import result_key
 
 LAYERS = 3
@@ -219,6 +222,25 @@ def test_continuous_choices_are_refused_before_the_first_trial() -> None:
     assert not list(engine.list_models())
 
 
+class _WithDropout(ModelSpace):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = LayerChoice([nn.Identity(), nn.Tanh()], label="layer")
+        self.dropout = MutableDropout(nni.uniform("droprate", 0.0, 0.5))
+
+
+@pytest.mark.parametrize("strategy", [HierarchicalRL, HierarchicalOneShot])
+def test_continuous_choices_are_refused_before_the_experiment_starts(strategy: type[Any], tmp_path: Path) -> None:
+    """Neither NNI's manager nor its web server is started, and the experiment can be stopped as it is."""
+    evaluator = Lightning(LightningModule(), Trainer(max_epochs=1, logger=False, enable_checkpointing=False))
+    experiment = MendedNasExperiment(_WithDropout(), evaluator, strategy())
+    experiment.config.experiment_working_directory = tmp_path
+    with pytest.raises(LayoutError, match=r"^droprate: Numerical is not categorical"):
+        experiment.run(_free_port())
+    assert experiment._proc is None
+    assert HierarchicalRL().state_dict() == {}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -228,6 +250,8 @@ def test_continuous_choices_are_refused_before_the_first_trial() -> None:
         ({"learning_rate": -1}, "learning_rate: -1 is not valid"),
         ({"candidates": 0}, "candidates: 0 is not valid; give an integer of at least 1"),
         ({"reward_for_failure": float("nan")}, "reward_for_failure: nan is not valid"),
+        ({"conditioned": "false"}, "conditioned: 'false' is not valid; give true or false"),
+        ({"levels": {"cell": {}}}, "levels: {'cell': {}} is not valid"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
@@ -236,37 +260,40 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
 
 
 _EXPERIMENT = '''
-"""A NAS experiment whose trials are processes: argv is folder, port, id, create or resume."""
+"""A NAS experiment whose trials are processes: argv is folder, port, create or resume, number of trials."""
 import json, sys
 from pathlib import Path
 from nas_trial import evaluate
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.experiment import NasExperiment
-from search_spaces import HNASSpace
-from strategies import HierarchicalRL
+from search_spaces import HNASSpace, MendedNasExperiment
+from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
 from strategies.agent import result_key
 
 if __name__ == "__main__":
-    folder, port, id, action = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    folder, port, action, trials = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     strategy = HierarchicalRL(seed=0, hidden_size=16)
     space = HNASSpace(scale=2, channels=1, layers=3)
-    experiment = NasExperiment(space, FunctionalEvaluator(evaluate), strategy, id=id)
-    experiment.config.max_trial_number = 3
+    experiment = NasExperiment(space, FunctionalEvaluator(evaluate), strategy, id="nas_test")
+    experiment.config.max_trial_number = trials
     experiment.config.trial_concurrency = 2
     experiment.config.experiment_working_directory = str(folder / "experiments")
     getattr(experiment, "run" if action == "create" else "resume")(port)
     models = [[model.metric, model.sample] for model in strategy.list_models()]
-    learnt = sorted(json.loads(key)[1] for key in strategy.agent.learnt.elements())
+    learnt = [json.loads(key) for key in strategy.agent.learnt.elements()]
     (folder / "result.json").write_text(json.dumps({"models": models, "learnt": learnt}))
     experiment.stop()
 '''
 _TRIAL = """
-import os, nni
+import nni
 from pathlib import Path
+from hnas_nni.cost import cost_table
 def evaluate(network):
+    if Path(__file__).with_name("fails").exists() and network.genotype.position == 3:
+        raise MemoryError("as some networks do")
     with open(Path(__file__).with_name("finished"), "a") as file:
         file.write("x")
-    nni.report_final_result({"default": float(network.genotype.position + hash(str(network.genotype)) % 7)})
+    nni.report_final_result({"default": -cost_table(2, 1, 3)(network.genotype).gmacs})
 """
 
 
@@ -276,13 +303,14 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _start(folder: Path, action: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, action: str, trials: int) -> subprocess.Popen[bytes]:
+    (folder / "nas_experiment.py").write_text(_EXPERIMENT)
+    (folder / "nas_trial.py").write_text(_TRIAL)
     environment = os.environ | {
         "HOME": str(folder),
         "PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[2]}",
-        "PYTHONHASHSEED": "0",
     }
-    command = [sys.executable, "nas_experiment.py", str(folder), str(_free_port()), "nas_test", action]
+    command = [sys.executable, "nas_experiment.py", str(folder), str(_free_port()), action, str(trials)]
     with open(folder / f"{action}.log", "wb") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
@@ -298,11 +326,38 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _finish(process: subprocess.Popen[bytes], folder: Path, action: str) -> dict[str, Any]:
+    try:
+        assert process.wait(timeout=300) == 0, (folder / f"{action}.log").read_text()
+    finally:
+        if process.poll() is None:
+            _kill(process)
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def _check_pairs(result: dict[str, Any]) -> None:
+    """Each architecture has its own reward, in what was learnt and in what NNI lists."""
+    cost = cost_table(2, 1, 3)
+    pairs = [*result["models"], *((reward, dict(sample)) for sample, reward in result["learnt"])]
+    assert all(reward == -cost(Genotype.from_sample(sample)).gmacs for reward, sample in pairs)
+    metrics = [metric for metric, _ in result["models"]]
+    assert metrics == sorted(metrics, reverse=True)
+
+
+def test_each_architecture_has_its_own_result_with_trials_side_by_side(tmp_path: Path) -> None:
+    """With two at a time NNI's manager often notes each trial with the other's parameters; some trials fail, too."""
+    (tmp_path / "fails").touch()
+    result = _finish(_start(tmp_path, "create", 6), tmp_path, "create")
+    _check_pairs(result)
+    positions = [sample["upsample_position"] for _, sample in result["models"]]
+    assert 3 not in positions
+    assert len(positions) == len(result["learnt"]) == len((tmp_path / "finished").read_text()) < 6
+
+
 def test_a_killed_experiment_goes_on(tmp_path: Path) -> None:
     """A real experiment with two trials at a time; everything is killed without warning after the first result."""
-    (tmp_path / "nas_experiment.py").write_text(_EXPERIMENT)
-    (tmp_path / "nas_trial.py").write_text(_TRIAL)
-    process = _start(tmp_path, "create")
+    process = _start(tmp_path, "create", 3)
     try:
         finished = tmp_path / "finished"
         while not finished.exists() or not finished.read_text():
@@ -313,16 +368,9 @@ def test_a_killed_experiment_goes_on(tmp_path: Path) -> None:
         _kill(process)
     before = len(finished.read_text())
 
-    process = _start(tmp_path, "resume")
-    try:
-        assert process.wait() == 0, (tmp_path / "resume.log").read_text()
-    finally:
-        if process.poll() is None:
-            _kill(process)
-    result = json.loads((tmp_path / "result.json").read_text())
-    metrics = [metric for metric, _ in result["models"]]
+    result = _finish(_start(tmp_path, "resume", 3), tmp_path, "resume")
+    _check_pairs(result)
     samples = [json.dumps(sample, sort_keys=True) for _, sample in result["models"]]
-    assert metrics == sorted(metrics, reverse=True)
     assert len(samples) == len(set(samples)) >= before
     # What was finished before the kill was learnt, as well as what came after.
-    assert result["learnt"] == sorted(metrics)
+    assert sorted(reward for _, reward in result["learnt"]) == sorted(metric for metric, _ in result["models"])

@@ -18,7 +18,7 @@ class TpeTuner(_NniTpeTuner):
     Takes the arguments of NNI's own; in a configuration for nnictl::
 
         tuner:
-          className: search_spaces.tpe_tuner.TpeTuner
+          className: search_spaces.compat.tpe_tuner.TpeTuner
           codeDirectory: .
           classArgs:
             optimize_mode: maximize

@@ -1,10 +1,4 @@
-"""Mends for NNI 3.0 that have to reach beyond the space itself.
-
-A mend acts on the one object it is given; importing this module changes nothing in NNI. NNI's other faults
-are met by what the space is made of: :mod:`search_spaces.input_pick` (TPE and the web page),
-:mod:`search_spaces.proxyless_cell` (Proxyless) and :mod:`search_spaces.profiling` (profilers). The penalties of DARTS,
-GumbelDARTS and Proxyless have a mend of their own, :mod:`search_spaces.expected_cost`.
-"""
+"""A mend for NNI 3.0's ENAS under Lightning 2.1 and later."""
 
 from __future__ import annotations
 

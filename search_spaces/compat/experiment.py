@@ -1,0 +1,102 @@
+"""NNI's NAS experiment with the mends that any strategy profits from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nni.experiment import RunMode
+from nni.nas.execution import ExecutionEngine
+from nni.nas.experiment import NasExperiment
+from nni.nas.experiment.config import (
+    ExecutionEngineConfig,
+    ModelFormatConfig,
+    RawModelFormatConfig,
+    SimplifiedModelFormatConfig,
+)
+from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace, SimplifiedModelSpace
+
+from search_spaces.compat.engine import mend_engine
+from search_spaces.compat.input_pick import plain_sample
+
+
+class MendedNasExperiment(NasExperiment):
+    """NNI's NAS experiment, in whose place it can stand for every model space, evaluator and strategy.
+
+    Different from that of NNI 3.0, the last release, are:
+
+    - A trial's parameters in the web page are the choices of its architecture, not a serialized model and evaluator.
+    - With several trials at a time each architecture has its own result, also where NNI's manager exchanged two, and a
+      resumed experiment goes on (:func:`search_spaces.compat.engine.mend_engine`).
+    - A space that the strategy can't control is refused before anything is started, by strategies that have a
+      ``check_space``.
+    - GridSearch evaluates what it names where trials run in this process, as one-shot supernets do.
+
+    Nothing else changes for one-shot strategies, which have no web page.
+
+    Examples
+    --------
+    >>> from nni.nas.strategy import Random
+    >>> from hnas_nni.evaluator import SuperResolution
+    >>> from search_spaces import HNASSpace
+    >>> experiment = MendedNasExperiment(HNASSpace(), SuperResolution(), Random())
+    >>> experiment.run(port=8080)  # doctest: +SKIP
+    """
+
+    def start(self, port: int = 8080, debug: bool = False, run_mode: RunMode = RunMode.Background) -> None:
+        """Start the experiment; see NNI's own.
+
+        Raises
+        ------
+        ValueError
+            If the strategy can't control the space; the message names the choice.
+        """
+        check = getattr(self.strategy, "check_space", None)
+        if check is not None:
+            check(self.executable_model_factory(self.config.canonical_copy().model_format))
+        super().start(port, debug, run_mode)
+
+    def execution_engine_factory(self, config: ExecutionEngineConfig) -> ExecutionEngine:
+        """Return the engine that runs the trials."""
+        engine = super().execution_engine_factory(config)
+        mend_engine(engine)
+        return engine
+
+    def executable_model_factory(self, config: ModelFormatConfig) -> ExecutableModelSpace:
+        """Return the model space in the form that strategies and trials use."""
+        if isinstance(config, SimplifiedModelFormatConfig):
+            return ReadableModelSpace.from_model(self.model_space, self.evaluator)
+        if isinstance(config, RawModelFormatConfig):
+            return CopyingModelSpace.from_model(self.model_space, self.evaluator)
+        return super().executable_model_factory(config)
+
+
+class ReadableModelSpace(SimplifiedModelSpace):
+    """NNI's simplified model space, with the choices where NNI's web page looks for them.
+
+    The page reads the choices of a NAS trial from ``mutation_summary``, which the models of NNI 3.0 do not have: it
+    then shows the serialized model and evaluator instead, and no lines in its *Hyper-parameter* tab.
+    """
+
+    def _dump(self) -> dict[str, Any]:
+        document: dict[str, Any] = super()._dump()
+        if self.sample is not None:
+            document["mutation_summary"] = plain_sample(self.sample)
+        return document
+
+    @classmethod
+    def _load(cls, **document: Any) -> ReadableModelSpace:
+        document.pop("mutation_summary", None)
+        model: ReadableModelSpace = super()._load(**document)
+        return model
+
+
+class CopyingModelSpace(RawFormatModelSpace):
+    """NNI's raw model space, whose models keep samples of their own.
+
+    NNI 3.0's GridSearch freezes one dictionary again and again, changed in between: all models that wait to be
+    evaluated become the last one, and those that were evaluated bear another's name.
+    """
+
+    def freeze(self, sample: dict[str, Any]) -> RawFormatModelSpace:
+        """Return the model of an architecture."""
+        return super().freeze(dict(sample))
