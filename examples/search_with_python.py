@@ -40,18 +40,17 @@ def main() -> None:
 
     # NNI and torch take seconds to load, so they come after --help; this one also hides their warnings of each other.
     quiet_imports()
-    from nni.nas.experiment import NasExperiment
-
     from hnas_nni import Genotype
     from hnas_nni.evaluator import SuperResolution
     from hnas_nni.report import describe, draw_genotype
-    from search_spaces import HNASSpace
+    from search_spaces import HNASSpace, MendedNasExperiment
 
-    # What to search: all networks of so many blocks ...
-    space = HNASSpace(scale=SCALE, channels=options.channels, layers=options.layers)
+    # What to search: all networks of so many blocks; shared weights learn many times faster where nodes average ...
+    one_shot = options.strategy == "one-shot"
+    normalization = "mean" if one_shot else "none"
+    space = HNASSpace(SCALE, options.channels, options.layers, normalization)
 
     # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training ...
-    one_shot = options.strategy == "one-shot"
     evaluator = SuperResolution(
         "photos",
         scale=SCALE,
@@ -66,7 +65,7 @@ def main() -> None:
 
     # ... and who proposes architectures.
     strategy = make_strategy(options)
-    experiment = NasExperiment(space, evaluator, strategy)
+    experiment = MendedNasExperiment(space, evaluator, strategy)
     experiment.config.max_trial_number = 1 if one_shot else options.trials
     experiment.config.trial_concurrency = 1 if one_shot else options.concurrency
     # NNI keeps its logs, and the trials theirs, beside the result.
@@ -99,7 +98,7 @@ def _options() -> argparse.Namespace:
         ("epochs", 10, "epochs of a one-shot search"),
         ("steps", 40, "training steps of a trial, or of an epoch of a one-shot search"),
         ("layers", 6, "L, blocks of a network"),
-        ("channels", 4, "C, channels of an operation"),
+        ("channels", 6, "C, channels of an operation"),
         ("seed", 0, "of the controller, weights and batches"),
         ("port", 8080, "of the web UI; it listens on every interface and has no password"),
     ):

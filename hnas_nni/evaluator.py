@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import nni
@@ -24,6 +25,12 @@ from hnas_nni.retraining.quiet import silence_lightning
 from hnas_nni.reward import JointReward
 from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
 from hnas_nni.trial import TrialResult
+
+PAPER_SEARCH = MappingProxyType(
+    {"patch_size": 96, "batch": 16, "epochs": 400, "steps_per_epoch": 20, "architectures_per_epoch": 30}
+)
+"""Length of the paper's search with shared weights (section III-A): in each epoch one pass over the weight split and
+one over the controller split, of 320 and 480 of DIV2K's images."""
 
 _QUIET = {
     "logger": False,
@@ -47,16 +54,20 @@ class SuperResolution(Lightning):
     PSNR is the mixture's and the cost that of the architecture with the largest weights.
 
     Logged, and reported to NNI after each epoch and at the end: "default" (the reward, which ENAS takes without being
-    told), "psnr" in dB on Y, "gmacs" and "params". PSNR is always read on the same patches of the controller split. A
-    strategy that trains on its validation batches (DARTS, GumbelDARTS, Proxyless) gets random patches of that split.
+    told), "psnr" in dB on Y, "gmacs" and "params".
+
+    *Images* (paper, Algorithm 1): the weight split trains weights. The controller split rewards: one architecture by
+    its own trial, on the same patches for all; in one-shot strategies that learn from validation batches (ENAS,
+    DARTS, GumbelDARTS, Proxyless, HierarchicalOneShot) each such batch has other random patches of it. What one-shot
+    strategies validate on, log and rank by are the same patches of the validation split each time.
 
     Parameters
     ----------
     train_data
         "photos" for the embedded photographs, or a folder as :func:`hnas_nni.data.load_pairs` takes it.
     validation_data
-        Another one that PSNR is read on. By default `train_data` is divided by :func:`hnas_nni.data.load_splits`: the
-        weight split trains, the controller split is measured.
+        Another one, for example Set5. One-shot strategies take it as the validation split, in place of images that
+        :func:`hnas_nni.data.load_splits` holds out; a trial trains on all of `train_data` and is measured on this.
     scale
         Upscaling factor, that of the model space.
     weight
@@ -72,8 +83,8 @@ class SuperResolution(Lightning):
     measured_patches
         How many patches PSNR is read on.
     architectures_per_epoch
-        How many sampled architectures a one-shot strategy measures in an epoch; an evaluation of one architecture
-        measures that once.
+        How many validation batches a one-shot strategy has in an epoch: as often its controller learns, and as many
+        sampled architectures are measured for the log. An evaluation of one architecture measures that once.
     limit
         At most so many images of each split; 0 for all.
     first_weights
@@ -98,8 +109,8 @@ class SuperResolution(Lightning):
     >>> from nni.nas.experiment import NasExperiment
     >>> from nni.nas.strategy import ENAS
     >>> from search_spaces import HNASSpace
-    >>> space = HNASSpace(scale=2, channels=8, layers=12)
-    >>> experiment = NasExperiment(space, SuperResolution("DIV2K", epochs=400), ENAS())
+    >>> space = HNASSpace(scale=2, channels=8, layers=12, normalization="mean")
+    >>> experiment = NasExperiment(space, SuperResolution("DIV2K", **PAPER_SEARCH), ENAS())
     >>> experiment.run()  # doctest: +SKIP
     """
 

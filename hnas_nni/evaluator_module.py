@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property, lru_cache
 from statistics import fmean
@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
 from hnas_nni.genotype import Genotype
+from hnas_nni.network import HNASNetwork
 from hnas_nni.retraining.batches import PatchBatches, restart
 from hnas_nni.reward import JointReward
 from hnas_nni.training import cosine_learning_rate, patch_psnr, reconstruction_loss
@@ -77,10 +78,11 @@ class SuperResolutionModule(LightningModule):
         """Put the images on the device that Lightning has chosen, and begin the draws anew."""
         device = self.trainer.strategy.root_device
         names = ("train_data", "validation_data", "scale", "patch_size", "measured_patches", "limit", "seed")
-        images = _images(str(device), *(self.settings[name] for name in names))
+        shared = not isinstance(self.model, HNASNetwork)
+        images = _images(str(device), *(self.settings[name] for name in names), shared=shared)
         self.reward = JointReward(self.settings["weight"], self.settings["cost_scale"])
         self._images = images
-        self._measured.patches = images.measured
+        self._measured.draw = self._measured_patches
         self._batches.sampler = images.training
         restart(images.training, self.settings["seed"], self.trainer.global_rank)
 
@@ -89,10 +91,17 @@ class SuperResolutionModule(LightningModule):
         restart(self._images.controller, self.settings["seed"], self.trainer.global_rank)
         return self._images.controller
 
+    def _measured_patches(self) -> MeasuredPatches:
+        """Return what PSNR is read on next: the same patches in each validation, others for each controller step."""
+        if self.trainer.validating:
+            return self._images.measured
+        patches = self._controller_sampler.sample(self.settings["measured_patches"])
+        return MeasuredPatches(*(patch.mul(255).round().byte() for patch in patches))
+
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam, with a cosine over all batches of the training."""
+        """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides."""
         rate = self.settings["learning_rate"]
-        total = self.trainer.estimated_stepping_batches
+        total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01)
@@ -132,7 +141,7 @@ class SuperResolutionModule(LightningModule):
     def on_train_epoch_end(self) -> None:
         """Report the epoch to NNI; strategies that never validate (DARTS and its kin) are measured here."""
         if not self._measurements and not self.trainer.val_dataloaders:
-            self.validation_step(self._measured.patches, 0)
+            self.validation_step(self._images.measured, 0)
         if self._measurements and nni.get_current_parameter() is not None:
             nni.report_intermediate_result(self._metric())
 
@@ -150,9 +159,20 @@ class SuperResolutionModule(LightningModule):
 
 
 class MeasuredBatches(IterableDataset[MeasuredPatches]):
-    """The measured patches, as one batch that comes several times."""
+    """Batches that architectures are measured on.
 
-    patches: MeasuredPatches
+    Parameters
+    ----------
+    repetitions
+        How many there are in an epoch.
+
+    Attributes
+    ----------
+    draw
+        Gives the next batch; set in the module's ``setup``.
+    """
+
+    draw: Callable[[], MeasuredPatches]
 
     def __init__(self, repetitions: int) -> None:
         self.repetitions = repetitions
@@ -162,11 +182,15 @@ class MeasuredBatches(IterableDataset[MeasuredPatches]):
 
     def __iter__(self) -> Iterator[MeasuredPatches]:
         for _ in range(self.repetitions):
-            yield self.patches
+            yield self.draw()
 
 
 class _Images:
-    """The images of a search on one device."""
+    """The images of a search on one device.
+
+    The network of one architecture (`shared` false) is measured on the controller split, whose PSNR rewards the
+    controller. A supernet rewards it while it trains, and is validated on images that neither of the two has seen.
+    """
 
     def __init__(
         self,
@@ -178,15 +202,19 @@ class _Images:
         measured_patches: int,
         limit: int,
         seed: int,
+        shared: bool,
     ) -> None:
         most = limit or None
-        if validation_data is None:
-            training, measured, _ = load_splits(train_data, scale, patch_size=patch_size, seed=seed, limit=most)
+        if validation_data is None or shared:
+            training, controller, validation = load_splits(
+                train_data, scale, validation=validation_data, patch_size=patch_size, seed=seed, limit=most
+            )
         else:
-            training, measured = (
+            training, controller = (
                 load_pairs(data, scale, minimum_size=patch_size, limit=most) for data in (train_data, validation_data)
             )
-        self._controller = measured, scale, patch_size, device
+        measured = validation if shared else controller
+        self._controller = controller, scale, patch_size, device
         self.training = PatchSampler(training, scale, patch_size, device)
         low, high = fixed_patches(measured, scale, patch_size, measured_patches, seed)
         self.measured = MeasuredPatches(low.to(device), high.to(device))

@@ -27,6 +27,20 @@ def check_choice(name: str, value: str, valid: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: {value!r} is not valid; give one of {', '.join(valid)}")
 
 
+def check_seed(name: str, value: int) -> None:
+    """Raise ValueError unless a seed is one that all generators take, 0 to 2^32 - 1.
+
+    Parameters
+    ----------
+    name
+        Of the setting, as the user gives it.
+    value
+        What was given.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
+        raise ValueError(f"{name}: {value!r} is not valid; give a whole number from 0 to {2**32 - 1}")
+
+
 def check_images(name: str, source: str | None) -> None:
     """Raise ValueError if a source of images is neither :data:`EMBEDDED` nor a folder; None, nothing, is accepted.
 

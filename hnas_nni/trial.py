@@ -20,7 +20,7 @@ from hnas_nni.cli.arguments import read_genotype
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.parameters import TrialParameters
 from hnas_nni.reward import JointReward
-from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images, check_seed
 
 if TYPE_CHECKING:
     from hnas_nni.network import HNASNetwork
@@ -102,6 +102,7 @@ class TrialSettings:
             raise ValueError(f"--patch: {self.patch} is not valid; give a multiple of the scale {self.scale}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"--learning-rate: {self.learning_rate} is not valid; give a number above 0")
+        check_seed("--seed", self.seed)
         check_choice("--first-weights", self.first_weights, FIRST_WEIGHTS)
         check_images("--data", self.data)
 

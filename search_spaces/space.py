@@ -13,7 +13,7 @@ from nni.nas.profiler.pytorch.flops import FlopsResult
 from nni.nas.profiler.pytorch.utils import MutableShape
 from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
-from hnas_nni.first_weights import show_image
+from hnas_nni.first_weights import divide_by_paths, show_image
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
 from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
 from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
@@ -43,8 +43,9 @@ class HNASSpace(ModelSpace):
         are. "mean": nodes average their two edges instead of adding them up, and weights start so that every
         architecture interpolates the image (:mod:`hnas_nni.first_weights`); shared weights learn many times
         faster. "batch": batch norm without parameters after each convolutional candidate and the cells' 1x1
-        convolutions, as in the authors' search. The networks that :meth:`freeze` returns add up and have no batch norm,
-        so that with "mean" and "batch" their weights are only a start.
+        convolutions, as in the authors' search. The networks that :meth:`freeze` returns add up and have no batch norm.
+        After "mean" what reads a node divides by the paths that lead to it, so that they are nearly as good as in the
+        supernet; after "batch" their weights are only a start.
 
     Raises
     ------
@@ -69,6 +70,7 @@ class HNASSpace(ModelSpace):
         self.scale = scale
         self.channels = channels
         self.layers = layers
+        self.normalization = normalization
         self.stem = Stem(channels)
         self.blocks = SearchableBlocks(scale, channels, layers, normalization=normalization)
         self.tail = Tail(channels)
@@ -102,6 +104,8 @@ class HNASSpace(ModelSpace):
         network = genotype.build(self.scale, self.channels, self.layers)
         network.to(self.tail.conv.weight).train(self.training)
         load_fitting(network, self.sub_state_dict(genotype))
+        if self.normalization == "mean":
+            divide_by_paths(network)
         return network
 
     def check_contains(self, sample: dict[str, Any]) -> SampleValidationError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from nni.nas.oneshot.pytorch.profiler import ProfilerPenalty, SampleProfilerPena
 from nni.nas.oneshot.pytorch.strategy import MutationHook
 from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace
 from pytorch_lightning import LightningModule
+from pytorch_lightning.trainer.states import RunningStage
 
 from strategies.levels import SpaceChoices
 from strategies.settings import ControllerSettings, learning_settings
@@ -32,9 +34,9 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
 
     In each epoch every training batch is a step on the weights of one architecture drawn from the policy, and then
     every validation batch a REINFORCE step on some architectures, rewarded with the evaluator's metric on it. At the
-    end architectures are drawn from the policy, measured and ranked; ``experiment.export_top_models(top_k=5)`` returns
-    different ones, best first, with the trained weights where the space's ``freeze`` keeps them
-    (:class:`search_spaces.HNASSpace` does).
+    end architectures are drawn from the policy, measured on what the evaluator validates on, and ranked;
+    ``experiment.export_top_models(top_k=5)`` returns different ones, best first, with the trained weights where the
+    space's ``freeze`` keeps them (:class:`search_spaces.HNASSpace` does).
 
     It works on every space of categorical choices that NNI's path-sampling supernets cover, and with every Lightning
     evaluator that NNI's ENAS takes. For super-resolution that is :class:`hnas_nni.evaluator.SuperResolution`, whose
@@ -76,9 +78,11 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
     Examples
     --------
     >>> from nni.nas.experiment import NasExperiment
-    >>> from hnas_nni.evaluator import SuperResolution
+    >>> from hnas_nni.evaluator import PAPER_SEARCH, SuperResolution
     >>> from search_spaces import HNASSpace
-    >>> experiment = NasExperiment(HNASSpace(), SuperResolution("DIV2K", epochs=400), HierarchicalOneShot())
+    >>> space = HNASSpace(normalization="mean")
+    >>> evaluator = SuperResolution("DIV2K", "Set5", **PAPER_SEARCH)
+    >>> experiment = NasExperiment(space, evaluator, HierarchicalOneShot())
     >>> experiment.run()  # doctest: +SKIP
     """
 
@@ -237,7 +241,7 @@ class _HierarchicalModule(BaseOneShotLightningModule):
             output = self.training_module.training_step(batch, batch_idx)
             loss = output["loss"] if isinstance(output, Mapping) else output
             self.advance_optimization(loss, batch_idx, self.gradient_clip_val)
-            self.advance_lr_schedulers(batch_idx)
+            self._advance_lr_schedulers_impl(batch_idx, "step")
         elif self.trainer.current_epoch >= self.warmup_epochs:
             architectures = self.policy.draw(self.architectures)
             rewards = [self._reward(architecture, [batch]) for architecture in architectures]
@@ -260,6 +264,8 @@ class _HierarchicalModule(BaseOneShotLightningModule):
             figures["controller/reward"] = sum(self._rewards) / len(self._rewards)
         self._rewards = []
         self.log_dict(figures)
+        # Not after the last step on weights, as NNI does it: batches for the controller follow.
+        self._advance_lr_schedulers_impl(0, "epoch")
         super().on_train_epoch_end()
 
     def on_train_end(self) -> None:
@@ -320,13 +326,13 @@ class _HierarchicalModule(BaseOneShotLightningModule):
         return reward if self.penalty is None else self.penalty(reward, architecture.sample)[0]
 
     def _validation_batches(self) -> list[Any]:
-        loader = self.trainer.val_dataloaders
-        batches = []
-        for index, batch in enumerate(loader):
-            if index == self.candidate_batches:
-                break
-            batches.append(self.trainer.strategy.batch_to_device(batch))
-        return batches
+        """Return the batches that candidates are measured on, as a validation has them."""
+        stage, self.trainer.state.stage = self.trainer.state.stage, RunningStage.VALIDATING
+        try:
+            batches = list(itertools.islice(self.trainer.val_dataloaders, self.candidate_batches))
+        finally:
+            self.trainer.state.stage = stage
+        return [self.trainer.strategy.batch_to_device(batch) for batch in batches]
 
 
 @contextmanager

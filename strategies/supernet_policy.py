@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -147,12 +148,14 @@ class SupernetPolicy:
         mean = sum(rewards) / len(rewards)
         if self.uniform:
             return {"reward": mean}
-        advantages = list(rewards)
-        if self.relative and len(rewards) > 1:
-            # R minus the mean of the others.
-            advantages = [(reward - mean) * len(rewards) / (len(rewards) - 1) for reward in rewards]
+        compared = list(rewards)
+        finite = [reward for reward in rewards if math.isfinite(reward)]
+        if self.relative and len(finite) > 1:
+            # R minus the mean of the others; what is not finite stays so, and is left out.
+            middle = sum(finite) / len(finite)
+            compared = [(reward - middle) * len(finite) / (len(finite) - 1) for reward in rewards]
         choices = torch.tensor([architecture.choices for architecture in architectures])
-        return self.policy.update(choices, advantages) | {"reward": mean}
+        return self.policy.update(choices, compared) | {"reward": mean}
 
     @torch.no_grad()
     def statistics(self) -> dict[str, Any]:

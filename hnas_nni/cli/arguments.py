@@ -16,6 +16,7 @@ __all__ = [
     "add_json",
     "add_network_size",
     "add_quiet",
+    "add_skip_unusable",
     "add_threads",
     "add_verbose",
     "add_working_dir",
@@ -90,6 +91,15 @@ def add_device(parser: argparse._ActionsContainer, *, numbered: bool = False) ->
         choices=None if numbered else DEVICES,
         metavar="DEVICE",
         help=f"auto (CUDA where there is one), cpu{', cuda or cuda:1' if numbered else ' or cuda'} (%(default)s)",
+    )
+
+
+def add_skip_unusable(parser: argparse._ActionsContainer) -> None:
+    """Add ``--skip-unusable``."""
+    parser.add_argument(
+        "--skip-unusable",
+        action="store_true",
+        help="leave images out, with a warning, that can't be read or are too small, instead of ending",
     )
 
 

@@ -20,6 +20,7 @@ from hnas_nni.cli.arguments import (
     add_json,
     add_network_size,
     add_quiet,
+    add_skip_unusable,
     add_threads,
     read_genotype,
     use_threads,
@@ -82,6 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ema", type=float, default=default.ema, metavar="X", help="decay of a moving average of the weights (none)"
     )
+    add_skip_unusable(parser)
     parser.add_argument(
         "--first-weights",
         choices=FIRST_WEIGHTS,

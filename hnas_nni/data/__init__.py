@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hnas_nni.data.images import ImageError, read_image
 from hnas_nni.data.layouts import DataError
 from hnas_nni.data.resize import bicubic_downsample, bicubic_upsample, modcrop
-from hnas_nni.data.sources import ImagePair, load_pairs
+from hnas_nni.data.sources import ImagePair, UnusableImageError, hint_at_skipping, load_pairs
 from hnas_nni.data.splits import Splits, load_splits
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ __all__ = [
     "ImagePair",
     "PatchSampler",
     "Splits",
+    "UnusableImageError",
     "bicubic_downsample",
     "bicubic_upsample",
     "fixed_patches",
+    "hint_at_skipping",
     "load_pairs",
     "load_splits",
     "modcrop",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -71,7 +72,7 @@ def load_pairs(
     limit
         Take only so many images, the first ones.
     strict
-        Refuse a file that cannot be read or is too small, instead of leaving it out.
+        Refuse a file that cannot be read or is too small with :class:`UnusableImageError`, instead of leaving it out.
 
     Returns
     -------
@@ -86,6 +87,19 @@ def load_pairs(
     """
     check_scale(scale)
     return load_files(find_images(source, scale), scale, minimum_size=minimum_size, limit=limit, strict=strict)
+
+
+class UnusableImageError(DataError):
+    """One of a source's images can't be read or is too small; the message names it."""
+
+
+@contextmanager
+def hint_at_skipping() -> Iterator[None]:
+    """Let errors on single images tell of the option to leave these out, which commands for long work have."""
+    try:
+        yield
+    except UnusableImageError as error:
+        raise UnusableImageError(f"{error}; mend or remove it, or give --skip-unusable") from None
 
 
 def load_files(
@@ -128,7 +142,7 @@ def load_files(
                 if isinstance(pair, ImagePair):
                     pairs.append(pair)
                 elif strict:
-                    raise DataError(str(pair))
+                    raise UnusableImageError(str(pair))
                 else:
                     _LOGGER.warning("left out %s", pair)
     if not pairs:

@@ -9,9 +9,11 @@ import random
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from PIL import Image
+
 from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
 from hnas_nni.data.resize import ImageArray
-from hnas_nni.data.sources import ImagePair, check_scale, load_files
+from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
 from hnas_nni.setting_values import EMBEDDED
 
 _LOGGER = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ def load_splits(
     weight_fraction: float = 0.4,
     seed: int = 0,
     limit: int | None = None,
+    strict: bool = False,
 ) -> Splits:
     """Load images and divide them into weight, controller and validation split (paper, Algorithm 1).
 
@@ -69,6 +72,8 @@ def load_splits(
         Decides the shuffle.
     limit
         Take at most so many images into each of the three lists.
+    strict
+        Refuse images that can't be used, as :func:`hnas_nni.data.load_pairs` does, instead of leaving them out.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def load_splits(
         raise DataError(f"weight_fraction is {weight_fraction}; it must lie between 0 and 1")
     sources = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     data = ", ".join(map(str, sources))
-    search, held_out = _search_files(sources, scale, seed, hold_out=validation is None)
+    search, held_out = _search_files(sources, scale, seed, patch_size, strict, hold_out=validation is None)
     if validation is not None:
         held_out = find_images(validation, scale)
         _refuse_common_files(search, held_out)
@@ -95,9 +100,20 @@ def load_splits(
         raise DataError(f"{data}: too few images to split; at least {needed} are needed")
 
     weight_count = min(max(1, round(weight_fraction * len(search))), len(search) - 1)
-    validation_pairs = load_files(held_out, scale, limit=limit)
-    weight = load_files(search[:weight_count], scale, minimum_size=patch_size, limit=limit)
-    controller = load_files(search[weight_count:], scale, minimum_size=patch_size, limit=limit)
+    lists: dict[str, tuple[Sequence[ImageFiles], int | None]] = {
+        "validation": (held_out, None),
+        "weight": (search[:weight_count], patch_size),
+        "controller": (search[weight_count:], patch_size),
+    }
+    loaded = {}
+    for name, (files, minimum_size) in lists.items():
+        try:
+            loaded[name] = load_files(files, scale, minimum_size=minimum_size, limit=limit, strict=strict)
+        except UnusableImageError:
+            raise
+        except DataError as error:
+            raise DataError(f"{error} ({name} split)") from None
+    validation_pairs, weight, controller = (loaded[name] for name in lists)
 
     seen = {_fingerprint(pair.lr): pair.name for pair in validation_pairs}
     if validation is not None:
@@ -112,18 +128,36 @@ def load_splits(
 
 
 def _search_files(
-    sources: Sequence[Source], scale: int, seed: int, hold_out: bool
+    sources: Sequence[Source], scale: int, seed: int, patch_size: int, strict: bool, *, hold_out: bool
 ) -> tuple[list[ImageFiles], list[ImageFiles]]:
-    """The search's files in the order of the splits, and those held out of them for validation."""
+    """The search's files in the order of the splits, and those held out of them for validation.
+
+    What is seen to be of no use is left out before the files are divided, unless it shall be refused when it is read.
+    """
     files = [file for source in sources for file in find_images(source, scale)]
     if sources == [EMBEDDED]:
         return (
             [file for file in files if file.name not in VALIDATION_PHOTOS],
             [file for file in files if file.name in VALIDATION_PHOTOS],
         )
+    if not strict:
+        files = [file for file in files if not _is_useless(file, patch_size)]
     random.Random(seed).shuffle(files)
     held_out = max(1, round(_VALIDATION_SHARE * len(files))) if hold_out else 0
     return files[held_out:], files[:held_out]
+
+
+def _is_useless(file: ImageFiles, minimum_size: int) -> bool:
+    """Look at an image's header only."""
+    try:
+        with Image.open(file.hr) as image:
+            useless = min(image.size) < minimum_size
+            reason = f"{image.width}x{image.height} pixels are too few; at least {minimum_size} are needed"
+    except OSError as error:
+        useless, reason = True, str(error)
+    if useless:
+        _LOGGER.warning("left out %s: %s", file.hr, reason)
+    return useless
 
 
 def _refuse_common_files(search: Collection[ImageFiles], validation: Collection[ImageFiles]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from hnas_nni.data import DataError, ImagePair, PatchSampler, load_pairs, load_splits
+from hnas_nni.data import DataError, ImagePair, PatchSampler, hint_at_skipping, load_pairs, load_splits
 from hnas_nni.retraining.settings import TrainingSettings
 from hnas_nni.setting_values import EMBEDDED
 
@@ -25,15 +25,17 @@ def load_images(settings: TrainingSettings) -> tuple[list[ImagePair], list[Image
     """
     training: list[ImagePair] = []
     validation: list[ImagePair] = []
-    for data in settings.data:
-        if data == EMBEDDED and settings.validation is None:
-            splits = load_splits(data, settings.scale, patch_size=settings.patch)
-            training += splits.weight + splits.controller
-            validation += splits.validation
-        else:
-            training += load_pairs(data, settings.scale, minimum_size=settings.patch)
-    if settings.validation is not None:
-        validation = load_pairs(settings.validation, settings.scale)
+    strict = not settings.skip_unusable
+    with hint_at_skipping():
+        for data in settings.data:
+            if data == EMBEDDED and settings.validation is None:
+                splits = load_splits(data, settings.scale, patch_size=settings.patch)
+                training += splits.weight + splits.controller
+                validation += splits.validation
+            else:
+                training += load_pairs(data, settings.scale, minimum_size=settings.patch, strict=strict)
+        if settings.validation is not None:
+            validation = load_pairs(settings.validation, settings.scale, strict=strict)
     measured = {(pair.lr.shape, pair.lr.tobytes()): pair.name for pair in validation}
     for pair in training:
         if name := measured.get((pair.lr.shape, pair.lr.tobytes())):

@@ -79,17 +79,9 @@ class RetrainingModule(pl.LightningModule):
         return self.network if self.averaged is None else cast(HNASNetwork, self.averaged.module)
 
     def setup(self, stage: str) -> None:
-        """Put the images on the device that Lightning has chosen.
-
-        Raises
-        ------
-        ValueError
-            If the batch can't be divided among the processes.
-        """
-        processes = self.trainer.world_size
-        if self.settings.batch % processes:
-            raise ValueError(f"--batch: {self.settings.batch} can't be divided among {processes} devices")
-        self._batches = PatchBatches(self.settings.batch // processes, self.settings.steps_per_epoch)
+        """Put the images on the device that Lightning has chosen."""
+        batch = self.settings.batch // self.trainer.world_size
+        self._batches = PatchBatches(batch, self.settings.steps_per_epoch)
         self._batches.sampler = make_sampler(self._training, self.settings, self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -106,6 +106,8 @@ def train(
     network = _network(genotype, settings)
     training, validation = load_images(settings)
     trainer = _trainer(folder, settings, accelerator, devices, quiet)
+    if settings.batch % trainer.world_size:
+        raise ValueError(f"--batch: {settings.batch} can't be divided among {trainer.world_size} devices")
     module = RetrainingModule(
         network, settings, training, validation, lambda done: folder.write_epoch(done.history, done.result)
     )
@@ -179,7 +181,11 @@ def _history(folder: TrainingFolder) -> History:
     if not folder.checkpoint.is_file():
         return []
     try:
-        history: History = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["history"]
+        state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        history: History = state["history"]
+        missing = {"pytorch-lightning_version", "state_dict", "optimizer_states", "lr_schedulers", "loops"} - set(state)
+        if missing:
+            raise KeyError(*missing)
     except Exception as error:
         raise RunFolderError(f"{folder.checkpoint}: damaged; give --force to start over") from error
     return history

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hnas_nni.genotype import DEFAULT_LAYERS
-from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
+from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images, check_seed
 
 PRECISIONS = ("32", "16", "bf16")
 """Number formats that a training may use; those of 16 bits by automatic mixed precision."""
@@ -50,6 +50,8 @@ class TrainingSettings:
     init
         Model file of the same architecture to start from, or None. Weights of other shapes, as those that depend on
         the scale, start anew.
+    skip_unusable
+        Leave images out, with a warning, that can't be read or are too small, instead of refusing them.
     """
 
     data: tuple[str, ...] = (EMBEDDED,)
@@ -68,6 +70,7 @@ class TrainingSettings:
     ema: float = 0.0
     first_weights: str = "interpolation"
     init: str | None = None
+    skip_unusable: bool = False
 
     def check(self) -> None:
         """Check what can be checked without loading torch or an image.
@@ -77,7 +80,7 @@ class TrainingSettings:
         ValueError
             If a setting is out of range or a folder or file is missing; the message names the option.
         """
-        least = {"channels": 1, "layers": 2, "seed": 0}
+        least = {"channels": 1, "layers": 2}
         least |= dict.fromkeys(("epochs", "steps_per_epoch", "batch", "validate_every"), 1)
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
@@ -88,6 +91,7 @@ class TrainingSettings:
             raise ValueError(f"--learning-rate: {self.learning_rate} is not valid; give a number above 0")
         if not 0 <= self.ema < 1:
             raise ValueError(f"--ema: {self.ema} is not valid; give a number from 0 (none) to below 1, e.g. 0.999")
+        check_seed("--seed", self.seed)
         check_choice("--precision", self.precision, PRECISIONS)
         check_choice("--first-weights", self.first_weights, FIRST_WEIGHTS)
         for name, folders in (("data", self.data), ("validation", (self.validation,))):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import warnings
@@ -18,7 +19,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_threads
+from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_skip_unusable, add_threads
 from hnas_nni.cli.terminal import table
 from strategies.search.settings import MINIATURE, NORMALIZATIONS, PRECISIONS, RANKINGS, SearchSettings
 
@@ -61,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--validation", metavar="DIR", help="images that architectures are chosen on (a tenth of the data, held out)"
     )
+    add_skip_unusable(data)
     add(data, "limit", "images of each split at most, 0 for all")
     add(data, "patch", "side of a patch in HR pixels")
 
@@ -142,6 +144,8 @@ def run(options: argparse.Namespace) -> None:
     """Search, or go on with a search, and print the ranking."""
     settings = settings_of(options)
     settings.check_data()
+    if not 0 <= options.checkpoint_seconds < math.inf:
+        raise ValueError(f"--checkpoint-seconds: {options.checkpoint_seconds} is not valid; give at least 0")
     quiet_imports()
     from strategies.search.engine import WeightSharingSearch
 
@@ -165,7 +169,10 @@ def run(options: argparse.Namespace) -> None:
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
     sizes = f"--scale {settings.scale} --layers {settings.layers}"
-    print(f"        hnas train {options.out / 'winner.json'} {sizes} --out DIR")
+    images = f" --data {shlex.join(settings.data)}"
+    if settings.validation is not None:
+        images += f" --validation {shlex.quote(settings.validation)}"
+    print(f"        hnas train {options.out / 'winner.json'} {sizes}{images} --out DIR")
 
 
 def ranking_table(ranking: list[dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from hnas_nni import run_folder as names
-from hnas_nni.data import PatchSampler, load_splits
+from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.devices import choose_device
 from hnas_nni.files import replacing
 from hnas_nni.genotype import POSITION_LABEL
@@ -112,14 +112,16 @@ class WeightSharingSearch:
         self._device = choose_device(settings.device)
         if settings.threads:
             torch.set_num_threads(settings.threads)
-        self._splits = load_splits(
-            settings.data,
-            settings.scale,
-            validation=settings.validation,
-            patch_size=settings.patch,
-            seed=settings.seed,
-            limit=settings.limit or None,
-        )
+        with hint_at_skipping():
+            self._splits = load_splits(
+                settings.data,
+                settings.scale,
+                validation=settings.validation,
+                patch_size=settings.patch,
+                seed=settings.seed,
+                limit=settings.limit or None,
+                strict=not settings.skip_unusable,
+            )
         if not self.folder.exists:
             self.folder.create(settings.to_dict(), self._command)
         with self.folder.lock():

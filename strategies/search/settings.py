@@ -10,7 +10,7 @@ from typing import Any
 
 from hnas_nni.genotype import DEFAULT_LAYERS
 from hnas_nni.reward import JointReward
-from hnas_nni.setting_values import EMBEDDED, check_choice, check_images
+from hnas_nni.setting_values import EMBEDDED, check_choice, check_images, check_seed
 from strategies.settings import PolicySettings
 
 PRECISIONS = ("32", "bf16")
@@ -99,6 +99,8 @@ class SearchSettings:
         "32", or "bf16" for automatic mixed precision.
     threads
         CPU threads of torch; 0 leaves torch's default. Results on the CPU are the same for the same number.
+    skip_unusable
+        Leave images out, with a warning, that can't be read or are too small, instead of refusing them.
     """
 
     data: tuple[str, ...] = (EMBEDDED,)
@@ -135,6 +137,7 @@ class SearchSettings:
     device: str = "auto"
     precision: str = "32"
     threads: int = 0
+    skip_unusable: bool = False
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -153,6 +156,9 @@ class SearchSettings:
             ("normalization", NORMALIZATIONS),
         ):
             check_choice(option(name), getattr(self, name), valid)
+        check_seed("--seed", self.seed)
+        if self.warmup_epochs > self.epochs:
+            raise ValueError(f"--warmup-epochs: {self.warmup_epochs} are more than the {self.epochs} --epochs")
         if self.scale not in (2, 3, 4):
             raise ValueError(f"--scale: {self.scale!r} is not valid; give 2, 3 or 4")
         if self.patch < self.scale or self.patch % self.scale:
@@ -226,7 +232,6 @@ _LEAST = {
     "controller_batch": 1,
     "validation_architectures": 1,
     "candidates": 1,
-    "seed": 0,
     "threads": 0,
 }
 

@@ -86,7 +86,11 @@ def test_without_validation_images_the_last_network_is_the_result(
         (["--devices", "none"], "--devices none: can't be used here"),
         (["--device", "abacus"], "argument --device: invalid choice: 'abacus'"),
         (["--threads", "-1"], "--threads: -1 is not valid; give at least 0"),
-        (["--patch", "64"], "none of the 2 images can be used"),
+        (["--patch", "64"], "48x40 pixels are too few; at least 64x64 are needed; mend or remove it, or give --skip-"),
+        (["--patch", "64", "--skip-unusable"], "none of the 2 images can be used"),
+        (["--seed", "-1"], "--seed: -1 is not valid; give a whole number from 0"),
+        (["--seed", str(2**64)], f"--seed: {2**64} is not valid"),
+        (["--device", "cpu", "--devices", "3", "--batch", "4"], "--batch: 4 can't be divided among 3 devices"),
     ],
 )
 def test_refuses_in_one_line_and_writes_nothing(
@@ -109,7 +113,10 @@ def test_refuses_bad_images(genotype: str, images: Path, tmp_path: Path, capsys:
     empty.mkdir()
     assert "no images in this folder" in refused([genotype, "--data", str(images), str(empty), *out], capsys)
     (empty / "a.png").write_bytes((images / "0.png").read_bytes()[:200])
-    assert "none of the 1 images can be used" in refused([genotype, "--data", str(empty), *out], capsys)
+    message = "a.png: cannot be read as an image: image file is truncated; mend or remove it, or give --skip-unusable"
+    assert message in refused([genotype, "--data", str(images), str(empty), *out], capsys)
+    arguments = [genotype, "--data", str(empty), "--skip-unusable", *out]
+    assert "none of the 1 images can be used" in refused(arguments, capsys)
     (empty / "a.png").write_bytes((images / "0.png").read_bytes())
     arguments = [genotype, "--data", str(images), "--validation", str(empty), *out]
     assert "0: the training image is the validation image a; remove one of the two" in refused(arguments, capsys)
@@ -119,6 +126,18 @@ def test_refuses_bad_images(genotype: str, images: Path, tmp_path: Path, capsys:
         (pairs / f"a_SRF_2_{kind}.png").write_bytes((images / "0.png").read_bytes())
     assert "which asks for 24x20 at x2" in refused([genotype, "--data", str(pairs), *out], capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_leaves_bad_images_out_if_told_so(
+    genotype: str, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_bytes(b"no image")
+    (bad / "b.png").write_bytes((images / "0.png").read_bytes())
+    arguments = [genotype, "--data", str(bad), "--out", str(tmp_path / "run"), "--skip-unusable", *TINY]
+    assert main(["train", *arguments]) == 0
+    assert any("left out" in record.getMessage() and "a.png" in record.getMessage() for record in caplog.records)
 
 
 def test_refuses_an_architecture_of_another_depth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

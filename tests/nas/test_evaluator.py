@@ -40,9 +40,8 @@ def engine_models(experiment: NasExperiment) -> Iterator[Any]:
     return experiment._engine.list_models()
 
 
-def psnr_by_hand(network: Any, patches: int = 4) -> float:
-    """PSNR of the network's 8-bit images on the patches that the miniature measures, one by one."""
-    lows, highs = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).controller, 2, 24, patches, 3)
+def psnr_by_hand(network: Any, lows: torch.Tensor, highs: torch.Tensor) -> float:
+    """PSNR of the network's 8-bit images on patches, one by one."""
     values = []
     for low, high in zip(lows, highs, strict=True):
         with torch.no_grad():
@@ -88,6 +87,18 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
         )
 
 
+def test_first_weights_are_those_of_an_interpolation_unless_told_otherwise(super_resolution: Make) -> None:
+    psnr = {
+        first_weights: super_resolution(first_weights=first_weights, learning_rate=1e-6)
+        .evaluate(Genotype.random(1, layers=LAYERS).build(2, 8, LAYERS))
+        .psnr
+        for first_weights in ("interpolation", "torch")
+    }
+    default = super_resolution(learning_rate=1e-6).evaluate(Genotype.random(1, layers=LAYERS).build(2, 8, LAYERS))
+    assert default.psnr > psnr["torch"] + 3
+    assert psnr["interpolation"] > psnr["torch"] + 3
+
+
 def test_trained_network_has_the_reported_figures(super_resolution: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = super_resolution(epochs=2)
     model = SimplifiedModelSpace.from_model(space(), evaluator).freeze(Genotype.random(5, layers=LAYERS).to_sample())
@@ -100,7 +111,8 @@ def test_trained_network_has_the_reported_figures(super_resolution: Make, monkey
     result = evaluator.evaluate(network)
     assert not torch.equal(network.tail.conv.weight, before)
     cost = count(network.genotype, 2, CHANNELS, LAYERS)
-    assert result.psnr == same_psnr(psnr_by_hand(network))
+    patches = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).controller, 2, 24, 4, 3)
+    assert result.psnr == same_psnr(psnr_by_hand(network, *patches))
     assert (result.gmacs, result.params) == (cost.macs / 1e9, cost.params)
     assert result.reward == JointReward()(result.psnr, result.gmacs)
     (final,) = reported["final"]
@@ -139,7 +151,7 @@ def test_settings_can_be_searched_too(super_resolution: Make) -> None:
 
 @pytest.mark.parametrize("name", ["RandomOneShot", "ENAS"])
 def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_resolution: Make) -> None:
-    """Strategies made without arguments; every sampled architecture is measured on the same patches."""
+    """Strategies made without arguments."""
     evaluator = super_resolution(epochs=2, architectures_per_epoch=3, weight=0.3, cost_scale=0.2)
     taken: list[tuple[dict[str, float], Genotype, float]] = []
     step = evaluator.module.validation_step
@@ -149,7 +161,7 @@ def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_re
         model = evaluator.module.model
         network = model.freeze(model.active_genotype().to_sample())
         logged = {key: float(value) for key, value in evaluator.trainer.callback_metrics.items()}
-        taken.append((logged, network.genotype, psnr_by_hand(network)))
+        taken.append((logged, network.genotype, psnr_by_hand(network, *batch)))
 
     evaluator.module.validation_step = validation_step
     model = space()
@@ -225,6 +237,7 @@ def test_active_and_likeliest_architecture() -> None:
         ({"scale": 5}, "scale: 5"),
         ({"patch_size": 25}, "multiple of the scale 2"),
         ({"learning_rate": 0}, "learning_rate: 0"),
+        ({"first_weights": "zero"}, "first_weights: 'zero' is not valid; give one of interpolation, torch"),
         ({"train_data": "/no/such"}, "train_data: /no/such: no such folder"),
         ({"validation_data": "/no/such"}, "validation_data: /no/such"),
     ],

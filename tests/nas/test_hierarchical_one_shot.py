@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from nni.nas.evaluator.pytorch import DataLoader, Lightning, LightningModule, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni.nas.oneshot.pytorch.profiler import RangeProfilerFilter
@@ -14,10 +15,14 @@ from nni.nas.profiler.pytorch.flops import NumParamsProfiler
 from nni.nas.space import RawFormatModelSpace
 from pytorch_lightning.loggers import CSVLogger
 from rounding import same_psnr
+from torch import nn
+from torch.utils.data import TensorDataset
 
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
+from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.evaluator import SuperResolution
+from hnas_nni.training import cosine_learning_rate
 from search_spaces import HNASSpace
 from strategies import HierarchicalOneShot
 
@@ -50,13 +55,106 @@ def test_ranks_different_architectures_with_their_trained_weights() -> None:
     assert network.genotype == genotypes[0]
     assert torch.equal(network.tail.conv.weight, space.tail.conv.weight)
     # The reward is the measured one: that of the frozen network, with the cost of this very architecture.
-    measured = strategy.oneshot_module.training_module._measured.patches
+    low, high = fixed_patches(load_splits("photos", 2, patch_size=24, limit=2).validation, 2, 24, 4, seed=0)
     from hnas_nni.reward import JointReward
     from hnas_nni.training import patch_psnr
 
-    psnr = patch_psnr(network, *measured, 2)
+    psnr = patch_psnr(network, low, high, 2)
     gmacs = cost_table(2, CHANNELS, LAYERS)(genotypes[0]).gmacs
     assert rewards[0] == same_psnr(JointReward(0.2)(psnr, gmacs))
+
+
+def test_the_three_splits_are_used_as_in_the_paper() -> None:
+    """Weights learn from one, the controller from ever new patches of another; the third chooses."""
+    evaluator = _evaluator(epochs=2, architectures_per_epoch=3)
+    seen: dict[str, list[torch.Tensor]] = {"weights": [], "controller": [], "validation": []}
+    module = evaluator.module
+    training_step, validation_step = module.training_step, module.validation_step
+
+    def on_training(batch: Any, index: int) -> Any:
+        seen["weights"].append(batch[0].mul(255).round().byte())
+        return training_step(batch, index)
+
+    def on_validation(batch: Any, index: int) -> Any:
+        # Candidates are measured after the training, on what a validation has.
+        controller = module.trainer.training and module.trainer.current_epoch < 2
+        seen["controller" if controller else "validation"].append(batch.lr)
+        return validation_step(batch, index)
+
+    module.training_step, module.validation_step = on_training, on_validation
+    _run(HierarchicalOneShot(architectures=2, candidates=2), evaluator)
+    splits = load_splits("photos", 2, patch_size=24, limit=2)
+    for name, pairs in (("weights", splits.weight), ("controller", splits.controller), ("validation", splits[2])):
+        pixels = {tuple(pixel) for pair in pairs for pixel in pair.lr.reshape(-1, 3)}
+        for batch in seen[name]:
+            assert {tuple(pixel) for pixel in batch.permute(0, 2, 3, 1).reshape(-1, 3).tolist()} <= pixels, name
+    # Both architectures of a step see the same patches, the next step sees others.
+    steps = seen["controller"]
+    assert len(steps) == 2 * 3 * 2
+    assert all(torch.equal(steps[index], steps[index + 1]) == (index % 2 == 0) for index in range(len(steps) - 1))
+    assert len(seen["validation"]) == 2 * 3 + 2
+    assert all(torch.equal(batch, seen["validation"][0]) for batch in seen["validation"])
+
+
+def test_learning_rate_reaches_the_end_of_its_cosine() -> None:
+    evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=5, learning_rate=1e-3)
+    rates: list[float] = []
+    step = evaluator.module.training_step
+
+    def training_step(batch: Any, index: int) -> Any:
+        rates.append(evaluator.module.trainer.optimizers[0].param_groups[0]["lr"])
+        return step(batch, index)
+
+    evaluator.module.training_step = training_step
+    _run(HierarchicalOneShot(architectures=1, candidates=1), evaluator)
+    assert rates == pytest.approx([cosine_learning_rate(done / 12, 1e-3, 1e-5) for done in range(12)])
+
+
+def test_schedules_by_the_epoch_advance() -> None:
+    """As torch's examples and Lightning's default have it, in somebody else's evaluator."""
+    rates: list[float] = []
+
+    class Module(LightningModule):
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+            return nn.functional.mse_loss(self.model(batch[0]), batch[1])
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("default", -nn.functional.mse_loss(self.model(batch[0]), batch[1]))
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), 0.1)
+            return {"optimizer": optimizer, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.1)}
+
+    class Space(ModelSpace):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = LayerChoice([nn.Linear(8, 2), nn.Linear(8, 2, bias=False)], label="layer")
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x)
+
+    data = TensorDataset(torch.randn(32, 8), torch.randn(32, 2))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    evaluator = Lightning(
+        Module(),
+        Trainer(max_epochs=3, **quiet),
+        train_dataloaders=DataLoader(data, batch_size=16),
+        val_dataloaders=DataLoader(data, batch_size=16),
+    )
+    _run(HierarchicalOneShot(candidates=2), evaluator, Space())
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_penalty_as_enas_takes_it() -> None:
+    """A dict makes NNI's penalty, whose profiler takes parameters off each reward."""
+    space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
+    profiler = NumParamsProfiler(space, torch.zeros(1, 3, 8, 8))
+    penalty = {"profiler": profiler, "baseline": 1000, "scale": -1e6}
+    strategy = HierarchicalOneShot(candidates=6, penalty=penalty)
+    _run(strategy, _evaluator(), space)
+    sizes = [profiler.profile(sample) for sample, _ in strategy.oneshot_module.ranking]
+    assert sizes == sorted(sizes)
 
 
 def test_policy_moves_to_what_is_rewarded(tmp_path: Path) -> None:
@@ -167,7 +265,7 @@ def test_mistakes_are_named() -> None:
         HierarchicalOneShot(architectures=1, relative=True)
     with pytest.raises(ValueError, match="controller: 'flat'"):
         HierarchicalOneShot(controller="flat")
-    with pytest.raises(ValueError, match="lerning_rate: unknown"):
+    with pytest.raises(ValueError, match="lerning_rate: is unknown"):
         HierarchicalOneShot(lerning_rate=1.0)
     with pytest.raises(ValueError, match="entropy_weight: -1"):
         HierarchicalOneShot(entropy_weight=-1)

@@ -164,6 +164,9 @@ def test_random_search_learns_nothing(tmp_path: Path) -> None:
         (["--relative", "--architectures", "1"], "--relative: compares"),
         (["--controller", "none"], "argument --controller: invalid choice"),
         (["--epoch", "3"], "unrecognized arguments: --epoch"),
+        (["--seed", str(2**64)], f"--seed: {2**64} is not valid; give a whole number from 0 to {2**32 - 1}"),
+        (["--epochs", "2", "--warmup-epochs", "3"], "--warmup-epochs: 3 are more than the 2 --epochs"),
+        (["--checkpoint-seconds", "nan"], "--checkpoint-seconds: nan is not valid"),
     ],
 )
 def test_bad_options_are_one_line(
@@ -186,12 +189,21 @@ def test_bad_data_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture
     broken.mkdir()
     for number in range(4):
         (broken / f"{number}.png").write_bytes(b"no image")
+    run = tmp_path / "run"
     for folder in ("empty", "small", "broken"):
-        run = tmp_path / "run"
-        assert main(["search", *options, "--data", str(tmp_path / folder), "--out", str(run)]) == 2
-        error = capsys.readouterr().err
-        assert folder in error.splitlines()[-1]
-        assert not run.exists()
+        for skip in ([], ["--skip-unusable"]):
+            assert main(["search", *options, *skip, "--data", str(tmp_path / folder), "--out", str(run)]) == 2
+            assert folder in capsys.readouterr().err.splitlines()[-1]
+            assert not run.exists()
+    for number in range(4, 9):
+        noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(broken / f"{number}.png")
+    arguments = ["search", *options, "--data", str(broken), "--limit", "0", "--out", str(run)]
+    assert main(arguments) == 2
+    message = "not an image that Pillow knows; mend or remove it, or give --skip-unusable"
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not run.exists()
+    assert main([*arguments, "--skip-unusable"]) == 0
 
 
 def test_other_settings_and_other_folders_are_refused(
