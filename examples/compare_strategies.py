@@ -6,20 +6,23 @@
 `build` trains one supernet on photographs and measures each of 3,840 architectures with its weights, in some ten
 minutes of one CPU core; interrupted or killed, it goes on where it was. `run` lets every strategy search
 the table through NNI's own interface and prints how many evaluations it took to reach the top 1 %, as a Markdown table.
+With ``--vary learning_rate 0.003 0.01 0.03`` it compares our strategy with itself under other settings.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -28,7 +31,9 @@ from hnas_nni.cli.arguments import add_force, check_output
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.files import replacing
 from hnas_nni.reward import JointReward
-from search_spaces.architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
+
+if TYPE_CHECKING:
+    from search_spaces.architecture_table import SubSpace
 
 TOP_SHARE = 0.01
 
@@ -78,17 +83,32 @@ CONTENDERS: dict[str, Callable[[int], Any]] = {
 }
 """Name -> makes the strategy of a seed. What has no remark has its defaults."""
 
+_NEEDS_TIANSHOU = {name for name in CONTENDERS if name.startswith("PolicyBasedRL")}
+_VARIED = "HierarchicalRL, "
+_MARKS = (50, 100)
+"""After so many evaluations the best reward is looked at, besides the end."""
+
+
+def contender(name: str) -> Callable[[int], Any]:
+    """Return what makes the strategy of a seed: one of :data:`CONTENDERS`, or ours with a setting ``name=value``."""
+    if name in CONTENDERS:
+        return CONTENDERS[name]
+    setting, _, value = name.removeprefix(_VARIED).partition("=")
+    return _ours(**{setting: json.loads(value)})
+
 
 def search(name: str, seed: int, subspace: SubSpace, rewards: np.ndarray, budget: int) -> np.ndarray:
     """Let a strategy search the table; return the rewards in the order of its evaluations, shape (budget,) at most."""
     import torch
     from nni.nas.execution import SequentialExecutionEngine
 
+    from search_spaces.architecture_table import table_space
+
     logging.getLogger("nni").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     engine = SequentialExecutionEngine(max_model_count=budget)
     with _no_waiting():
-        CONTENDERS[name](seed)(table_space(subspace, rewards), engine)
+        contender(name)(seed)(table_space(subspace, rewards), engine)
     return np.array([model.metric for model in engine.list_models()])
 
 
@@ -120,17 +140,20 @@ def top_threshold(rewards: np.ndarray, share: float = TOP_SHARE) -> float:
 def summary(runs: dict[str, list[np.ndarray]], rewards: np.ndarray, budget: int) -> list[list[str]]:
     """Return the rows of the result; a run that never got there counts with the whole budget."""
     threshold, best = top_threshold(rewards), rewards.max()
-    rows = [
-        ["strategy", "evaluations to the top 1 %", "median", "reached", "best of 50", "best of 100", f"of {budget}"]
-    ]
+    marks = [mark for mark in _MARKS if mark < budget] + [budget]
+    rows = [["strategy", "evaluations to the top 1 %", "median", "reached", *(f"best of {mark}" for mark in marks)]]
     for name, found in runs.items():
         counts = [needed(run, threshold) for run in found]
         filled = [budget if count is None else count for count in counts]
         reached = sum(count is not None for count in counts)
-        gaps = [f"{np.mean([run[:number].max() - best for run in found]):.2f}" for number in (50, 100, budget)]
-        mean = f"{'≥ ' if reached < len(found) else ''}{np.mean(filled):.0f} ± {np.std(filled):.0f}"
+        gaps = [_spread([run[:mark].max() - best for run in found], 2) for mark in marks]
+        mean = f"{'≥ ' if reached < len(found) else ''}{_spread(filled, 0)}"
         rows.append([name, mean, f"{np.median(filled):.0f}", f"{reached}/{len(found)}", *gaps])
     return rows
+
+
+def _spread(values: list[Any], digits: int) -> str:
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
 
 
 def plot(runs: dict[str, list[np.ndarray]], rewards: np.ndarray, budget: int, path: Path) -> None:
@@ -156,6 +179,7 @@ def plot(runs: dict[str, list[np.ndarray]], rewards: np.ndarray, budget: int, pa
 
 
 def _build(options: argparse.Namespace) -> None:
+    from search_spaces.architecture_table import default_subspace
     from search_spaces.table_builder import BuildSettings, build_table
 
     settings = BuildSettings(**{field.name: getattr(options, field.name) for field in fields(BuildSettings)})
@@ -173,12 +197,15 @@ def _run(options: argparse.Namespace) -> None:
     for name in ("seeds", "budget", "workers"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name}: {getattr(options, name)} is not valid; give at least 1")
+    names = _contenders(options)
+    from search_spaces.architecture_table import ArchitectureTable
+
     table = ArchitectureTable.load(options.table)
     if not table.complete:
         raise ValueError(f"{options.table}: is not complete; run `build` with the same settings again")
     budget = min(options.budget, len(table.subspace))
     rewards = JointReward(options.weight)(table.psnr, table.gmacs)  # type: ignore[arg-type]
-    runs: dict[str, list[Any]] = {name: [None] * options.seeds for name in options.only}
+    runs: dict[str, list[Any]] = {name: [None] * options.seeds for name in names}
     searches = [(name, number) for name in runs for number in range(options.seeds)]
     shared = (table.subspace, rewards, budget)
     if options.workers == 1:
@@ -208,6 +235,23 @@ def _run(options: argparse.Namespace) -> None:
         plot(runs, np.asarray(rewards), budget, options.plot)
 
 
+def _contenders(options: argparse.Namespace) -> list[str]:
+    """Return the names of those that compete."""
+    varied = [f"{_VARIED}{name}={value}" for name, *values in options.vary for value in values]
+    for name in varied:
+        try:
+            contender(name)(0)
+        except ValueError as error:
+            raise ValueError(f"--vary: {name.removeprefix(_VARIED)}: {error}") from None
+    names = options.only or (["HierarchicalRL"] if varied else list(CONTENDERS))
+    if find_spec("tianshou") is None and not _NEEDS_TIANSHOU.isdisjoint(names):
+        if options.only:
+            raise ValueError('--only: PolicyBasedRL needs tianshou; pip install "tianshou<0.5" gymnasium')
+        names = [name for name in names if name not in _NEEDS_TIANSHOU]
+        print('PolicyBasedRL is left out; it needs pip install "tianshou<0.5" gymnasium', file=sys.stderr)
+    return [*names, *varied]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="compare_strategies.py", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="build|run")
@@ -234,8 +278,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--lambda", dest="weight", type=float, default=0.6, help="of the joint reward (%(default)s)")
     run.add_argument("--seeds", type=int, default=20, help="searches of each strategy (%(default)s)")
     run.add_argument("--first-seed", type=int, default=0, help="seed of the first of them (%(default)s)")
-    run.add_argument("--budget", type=int, default=300, help="evaluations of a search (%(default)s)")
-    run.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
+    run.add_argument("--budget", type=int, default=200, help="evaluations of a search (%(default)s)")
+    run.add_argument(
+        "--only", nargs="+", choices=CONTENDERS, metavar="NAME", help=f"of these: {', '.join(CONTENDERS)} (all)"
+    )
+    run.add_argument(
+        "--vary",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("SETTING", "VALUE"),
+        help="also HierarchicalRL with each value of one of its settings; may be given several times",
+    )
     run.add_argument("--workers", type=int, default=2, help="searches at a time (%(default)s)")
     run.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the best reward so far")
     run.add_argument("--csv", type=Path, metavar="FILE.csv", help="write the reward of every evaluation")

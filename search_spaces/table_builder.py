@@ -7,6 +7,7 @@ nodes average their inputs, as in ``hnas search``: without that, shared weights 
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.genotype import Genotype
+from hnas_nni.network import check_network_size
+from hnas_nni.setting_values import EMBEDDED, check_images, check_seed
 from hnas_nni.training import cosine_learning_rate, patch_psnr
 from search_spaces.architecture_table import ArchitectureTable, SubSpace
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
@@ -57,7 +60,7 @@ class BuildSettings:
         Of weights, paths and batches.
     """
 
-    data: str = "photos"
+    data: str = EMBEDDED
     scale: int = 2
     channels: int = 8
     layers: int = 6
@@ -73,6 +76,13 @@ class BuildSettings:
         for name in ("steps", "batch", "measured_patches", "cost_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not valid; give at least 1")
+        check_network_size(self.scale, self.channels, self.layers)
+        if self.patch < self.scale or self.patch % self.scale:
+            raise ValueError(f"patch: {self.patch} is not valid; give a multiple of the scale {self.scale}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate: {self.learning_rate} is not valid; give a number above 0")
+        check_seed("seed", self.seed)
+        check_images("data", self.data)
 
 
 def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> ArchitectureTable:

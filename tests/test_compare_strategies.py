@@ -19,6 +19,7 @@ from nni.nas.strategy import GridSearch
 from rounding import same_psnr
 
 from hnas_nni.cost import count
+from hnas_nni.first_weights import multiply_by_paths
 from hnas_nni.metrics import psnr_y_batch
 from hnas_nni.network import DIV2K_MEAN_RGB, HNASNetwork
 from hnas_nni.training import patch_psnr
@@ -64,7 +65,8 @@ def test_rows_are_in_the_order_of_the_samples() -> None:
 
 
 def averaging(network: HNASNetwork) -> HNASNetwork:
-    """Make the nodes of a plain network average their two edges, as those of the supernet do."""
+    """Make the nodes of a frozen network average their two edges, as those of the supernet do."""
+    multiply_by_paths(network)
     for block in network.blocks:
         for edges in block.ops:
             for operation in edges:
@@ -174,7 +176,10 @@ def test_evaluations_are_counted_to_the_first_that_is_good_enough(example: Modul
     assert example.needed(np.array([5.0, 296.0]), 297.0) is None
     runs = {"a": [np.array([5.0, 298.0]), np.array([1.0, 2.0])]}
     row = example.summary(runs, rewards, budget=2)[1]
-    assert row == ["a", "≥ 2 ± 0", "2", "1/2", "-149.00", "-149.00", "-149.00"]
+    assert row == ["a", "≥ 2 ± 0", "2", "1/2", "-149.00 ± 148.00"]
+    head = example.summary({"a": [np.arange(100.0)]}, rewards, budget=120)
+    assert head[0][4:] == ["best of 50", "best of 100", "best of 120"]
+    assert head[1][4:] == ["-250.00 ± 0.00", "-200.00 ± 0.00", "-200.00 ± 0.00"]
 
 
 def test_the_example_compares_strategies(
@@ -199,6 +204,41 @@ def test_the_example_compares_strategies(
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert example.main([*command, *files]) == 2
     assert "exists already" in capsys.readouterr().err
+    assert example.main([*command, "--vary", "learning_rate", "0.001", "0.1", "--vary", "conditioned", "false"]) == 0
+    names = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()[2:]]
+    settings = ["learning_rate=0.001", "learning_rate=0.1", "conditioned=false"]
+    assert names == ["HierarchicalRL", *(f"HierarchicalRL, {setting}" for setting in settings)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "table.npz", "--vary", "lr", "0.1"], "--vary: lr=0.1: lr: is unknown; the settings"),
+        (["run", "table.npz", "--vary", "learning_rate", "fast"], "--vary: learning_rate=fast: "),
+        (["run", "table.npz", "--seeds", "0"], "--seeds: 0 is not valid"),
+        (["build", "table.npz", "--learning-rate", "-1"], "learning_rate: -1.0 is not valid; give a number above 0"),
+        (["build", "table.npz", "--patch", "25"], "patch: 25 is not valid; give a multiple of the scale 2"),
+        (["build", "table.npz", "--data", "nowhere"], "data: nowhere: no such folder"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, example: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert example.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_ppo_is_left_out_where_it_can_not_run(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(example, "find_spec", lambda name: None)
+    parse = example._parser().parse_args
+    names = example._contenders(parse(["run", "table.npz"]))
+    assert names == [name for name in example.CONTENDERS if "PPO" not in name]
+    assert "pip install" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="needs tianshou"):
+        example._contenders(parse(["run", "table.npz", "--only", "PolicyBasedRL (PPO)"]))
 
 
 def test_an_incomplete_table_is_refused(
