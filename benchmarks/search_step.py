@@ -33,6 +33,7 @@ from hnas_nni.data import PatchSampler, load_splits
 from hnas_nni.metrics import psnr_y_batch
 from strategies.search import SearchSettings
 from strategies.search.command import quiet_imports
+from strategies.search.settings import NORMALIZATIONS
 
 quiet_imports()
 
@@ -77,7 +78,7 @@ class Plain(Ours):
     name = "plain"
 
     def __init__(self, settings: SearchSettings, device: str) -> None:
-        super().__init__(replace(settings, normalization="batch"), device)
+        super().__init__(settings, device)
         supernet = self.training.supernet
         for module in supernet.modules():
             if isinstance(module, nn.Conv2d):
@@ -138,10 +139,16 @@ class Plain(Ours):
 
 
 def measure(
-    settings: SearchSettings, device: str, steps: int, variants: list[type[Ours]], projections: bool = False
+    settings: SearchSettings,
+    device: str,
+    steps: int,
+    variants: list[type[Ours]],
+    projections: bool = False,
+    plain_normalization: str = "batch",
 ) -> dict[str, float]:
     """Return the mean seconds of both kinds of step for each variant, e.g. ``ours/weights``."""
-    runs = {variant.name: variant(settings, device) for variant in variants}
+    plain = replace(settings, normalization=plain_normalization)
+    runs = {variant.name: variant(plain if variant is Plain else settings, device) for variant in variants}
     first = next(iter(runs.values()))
     batches = [_draw(first.policy, settings.architectures, projections) for _ in range(steps + 1)]
     times: dict[str, list[float]] = {}
@@ -212,6 +219,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="steps of each kind (default: 10)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute (default: cpu)")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of ours (default: 32)")
+    parser.add_argument(
+        "--plain-normalization",
+        choices=NORMALIZATIONS,
+        default="batch",
+        help="of the plain version: batch as in the authors' code, or mean as ours (default: batch)",
+    )
     parser.add_argument("--projections", action="store_true", help="with up-and-down projections")
     parser.add_argument("--profile", action="store_true", help="also print where the time of our weight steps goes")
     parser.add_argument(
@@ -228,7 +241,8 @@ def main() -> None:
     if options.growth:
         _print_growth(settings, options.steps, options.projections)
         return
-    times = measure(settings, options.device, options.steps, [Ours, Plain], options.projections)
+    variants: list[type[Ours]] = [Ours, Plain]
+    times = measure(settings, options.device, options.steps, variants, options.projections, options.plain_normalization)
     in_step = settings.controller_batch * settings.architectures
     steps = {
         "patches": (_EPOCH_PATCHES / in_step, _EPOCH_PATCHES / options.batch),
