@@ -19,7 +19,7 @@ from report_runs import EPOCHS, write_run
 from hnas_nni.pareto import pareto_set
 from hnas_nni.report.page import read_history
 from hnas_nni.report.page.history import ran_for, running_best, running_mean
-from hnas_nni.report.page.nni_settings import reward_settings, trial_settings
+from hnas_nni.report.page.nni_settings import configuration_text, reward_settings, trial_settings
 from hnas_nni.trial import TrialSettings
 
 
@@ -90,8 +90,51 @@ def test_an_experiment_is_repeated_by_its_configuration(finished_search: Running
 
     config = yaml.safe_load(read_history(finished_search.directory).configuration)
     given = yaml.safe_load((finished_search.working_directory.parent / "config.yml").read_text())
-    for key in ("trialCommand", "maxTrialNumber", "trialConcurrency", "searchSpaceFile", "tuner", "trainingService"):
-        assert config[key] == given[key]
+    service = config.pop("trainingService")
+    assert service | given.pop("trainingService") == service
+    assert config == given
+
+
+def test_a_repeated_configuration_is_what_the_user_set(tmp_path: Path) -> None:
+    """By NNI's own reading of both files, the second written from what NNI keeps of the first."""
+    import yaml
+    from nni.experiment.config import ExperimentConfig
+
+    (tmp_path / "space.json").write_text('{"upsample_position": {"_type": "choice", "_value": [1, 2]}}')
+    given = {
+        "experimentName": "mine \u00e9",
+        "searchSpaceFile": str(tmp_path / "space.json"),
+        "trialCommand": "python -m hnas_nni.trial --data 'my photos'",
+        "trialCodeDirectory": str(tmp_path),
+        "trialConcurrency": 2,
+        "trialGpuNumber": 1,
+        "maxTrialNumber": 60,
+        "maxExperimentDuration": "2h",
+        "maxTrialDuration": "10m",
+        "logLevel": "debug",
+        "experimentWorkingDirectory": str(tmp_path / "experiments"),
+        "tunerGpuIndices": [0],
+        "tuner": {
+            "className": "strategies.HierarchicalTuner", "codeDirectory": str(tmp_path),
+            "classArgs": {"lambda": 0.6, "levels": {"network": ["upsample_position"]}},
+        },
+        "assessor": {"name": "Medianstop", "classArgs": {"start_step": 3}},
+        "trainingService": {
+            "platform": "local", "useActiveGpu": False, "maxTrialNumberPerGpu": 2, "gpuIndices": [0, 1],
+        },
+    }  # fmt: skip
+    (tmp_path / "config.yml").write_text(yaml.safe_dump(given))
+    kept = ExperimentConfig.load(tmp_path / "config.yml").json()
+    text = configuration_text(json.loads(json.dumps(kept)))
+    (tmp_path / "again.yml").write_text(text)
+    assert ExperimentConfig.load(tmp_path / "again.yml").json() == kept
+    again = yaml.safe_load(text)
+    assert {key: again[key] for key in given if key != "trainingService"} == {
+        key: value for key, value in given.items() if key != "trainingService"
+    }
+    assert again["trainingService"] | given["trainingService"] == again["trainingService"]
+    assert not {"trialCommand", "trialCodeDirectory", "trialGpuNumber"} & set(again["trainingService"])
+    assert set(again) == set(given)  # no search space beside its file, no defaults
 
 
 def test_a_policy_line_that_is_being_written_is_left_out(hnas_search: RunningExperiment, tmp_path: Path) -> None:
