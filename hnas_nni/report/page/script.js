@@ -69,7 +69,11 @@
     for (const element of plots) {
       await draw(element);
       element.on("plotly_hover", (event) => { if (pointed(event) !== null && !pinned) inspect(pointed(event)); });
-      element.on("plotly_click", (event) => { if (pointed(event) !== null) choose(pointed(event)); });
+      element.on("plotly_click", (event) => {
+        if (pointed(event) === null) return;
+        choose(pointed(event));
+        reveal();
+      });
     }
     document.documentElement.dataset.ready = "yes";
   }
@@ -100,13 +104,18 @@
     made("h3", `${rank + 1}. ${chosen.name}`, inspector);
     made("p", chosen.figures, inspector);
     if (chosen.normal) {
+      const cells = made("div", "", inspector);
+      cells.className = "cells";
       for (const cell of ["normal", "upsampling"]) {
-        made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", inspector);
-        const picture = document.createElement("div");
+        const figure = made("figure", "", cells);
+        const title = made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", figure).textContent;
+        const picture = made("div", "", figure);
         picture.className = "scroll";
         picture.tabIndex = 0;
+        picture.role = "region";
+        picture.ariaLabel = title;
         picture.innerHTML = chosen[cell];  // drawn by hnas report, holds no input
-        inspector.append(picture);
+        watchScrolling(picture);
       }
     } else {
       made("pre", chosen.words, inspector);
@@ -125,6 +134,31 @@
     again.style.marginLeft = ".5rem";
     again.addEventListener("click", () => { pinned = false; again.remove(); });
   }
+
+  // Show the chosen architecture if little of it is in sight, as after a click far above it.
+  function reveal() {
+    const top = inspector.getBoundingClientRect().top;
+    const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    if (top < 0 || top > window.innerHeight - 200) inspector.scrollIntoView({ block: "nearest", behavior });
+    inspector.tabIndex = -1;
+    inspector.focus({ preventScroll: true });
+  }
+
+  // --- what is wider than its box --------------------------------------------------------------------------
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => showWhereMoreIs(entry.target)));
+
+  function watchScrolling(box) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => showWhereMoreIs(box), { passive: true });
+  }
+
+  function showWhereMoreIs(box) {
+    const hidden = box.scrollWidth - box.clientWidth;
+    const sides = [box.scrollLeft > 1 && "left", box.scrollLeft < hidden - 1 && "right"];
+    if (hidden > 1) box.dataset.more = sides.filter(Boolean).join(" ");
+    else delete box.dataset.more;
+  }
+  document.querySelectorAll(".scroll").forEach(watchScrolling);
 
   // --- copying -------------------------------------------------------------------------------------------
   async function copyText(button, text) {
@@ -177,9 +211,7 @@
       const button = event.target.closest("button.show");
       if (!button) return;
       choose(Number(button.closest("tr").dataset.rank));
-      inspector.scrollIntoView({ block: "nearest", behavior: "smooth" });
-      inspector.tabIndex = -1;
-      inspector.focus({ preventScroll: true });
+      reveal();
     });
   }
   if (inspector) inspect(0);
