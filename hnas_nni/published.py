@@ -103,6 +103,18 @@ def paper_networks(layers: int = DEFAULT_LAYERS) -> dict[str, Genotype]:
     }
 
 
+def name_in_network(name: str, genotype: Genotype) -> str:
+    """Return a published architecture's name, with the position where :func:`paper_networks` has moved it.
+
+    Examples
+    --------
+    >>> [name_in_network(name, genotype) for name, genotype in paper_networks(11).items()]
+    ['HNAS-A', 'HNAS-B at position 11', 'HNAS-C at position 11']
+    """
+    moved = genotype.position != PAPER_NETWORKS[name].position
+    return f"{name} at position {genotype.position}" if moved else name
+
+
 def published(name: str) -> Genotype | None:
     """Return a published architecture by its name, in upper or lower case, or None if it has another name."""
     return PAPER_NETWORKS.get(name.upper())
