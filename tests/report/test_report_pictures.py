@@ -82,6 +82,23 @@ def test_what_does_not_fit_says_so(page: ReportPage, pictures: Path, width: int)
         page.wait(f"return {box}.dataset.more === 'left right'")
 
 
+def test_pictures_fit_a_sheet_of_paper(page: ReportPage, pictures: Path) -> None:
+    sheet = 794  # A4 at 96 pixels an inch
+    page.open(pictures, width=sheet)
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        boxes = page.script(
+            "return [...document.querySelectorAll('.hnas-picture')].map(e => { const box = e.getBoundingClientRect();"
+            "return [box.left, box.right, e.viewBox.baseVal.width * 1.2] })"
+        )
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert len(boxes) == 5
+    for left, right, width in boxes:
+        assert left >= 0 and right <= sheet
+        assert right - left >= min(width, 0.8 * sheet) - 1
+
+
 def test_cells_stand_side_by_side_where_they_fit(page: ReportPage, history: SearchHistory, tmp_path: Path) -> None:
     def tops(genotype: Genotype, width: int) -> list[float]:
         write_report(replace(history, ranking=(replace(history.ranking[0], genotype=genotype),)), tmp_path / "it.html")

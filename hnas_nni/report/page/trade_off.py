@@ -38,19 +38,22 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
         return None
     front = pareto_set([(a.psnr, a.gmacs) for a in history.ranking])
     figure = Figure(_front([(i, a) for i, a in ranked if i in front]))
+    winner = "winner so far" if history.provisional else "winner"
     for role, name, members in (
         ("measured", "measured on the way", [(i, a) for i, a in placed if ranks <= i < ends]),
         ("others", "evaluated", [(i, a) for i, a in ranked if i not in front]),
         ("pareto", "in the Pareto set", [(i, a) for i, a in ranked if i in front]),
-        ("winner", "winner so far" if history.provisional else "winner", [(i, a) for i, a in ranked if i == 0]),
+        ("paper", "the paper's HNAS-A, B, C", [(i, a) for i, a in placed if i >= ends]),
+        ("winner", winner, [(i, a) for i, a in ranked if i == 0]),
     ):
-        if members:
-            figure.add_trace(_marks(role, name, members))
-    if paper := [(i, a) for i, a in placed if i >= ends]:
-        names = [architecture.name for _, architecture in paper]
-        letters = [name.removeprefix("HNAS-")[0] for name in names]
-        marks = _marks("paper", "the paper's HNAS-A, B, C", paper)
-        figure.add_trace(marks.update(mode="markers+text", text=letters, textposition="middle center", hovertext=names))
+        if not members:
+            continue
+        marks = _marks(role, name, members)
+        if role == "paper":
+            names = [architecture.name for _, architecture in members]
+            letters = [name.removeprefix("HNAS-")[0] for name in names]
+            marks.update(mode="markers+text", text=letters, textposition="middle center", hovertext=names)
+        figure.add_trace(marks)
     shown = [a.gmacs for _, a in placed if a.gmacs]
     costs = costs or {}
     figure.update_xaxes(title_text="multiply-adds (G, input 3x480x480)", **cost_axis([*shown, *costs.values()]))
