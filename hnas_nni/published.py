@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hnas_nni.genotype import Cell, Edge, Genotype
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hnas_nni.genotype import DEFAULT_LAYERS, Cell, Edge, Genotype
 
 
 def _cell(*edges: tuple[str, int, int]) -> Cell:
@@ -85,9 +88,33 @@ HNAS_C = Genotype(
 )
 """HNAS-C, found with lambda = 0.9: the most accurate of the three."""
 
-_BY_NAME = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C}
+PAPER_NETWORKS: Mapping[str, Genotype] = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C}
+"""The three by their names."""
+
+
+def paper_networks(layers: int = DEFAULT_LAYERS) -> dict[str, Genotype]:
+    """Return the three for networks of L blocks, by their names.
+
+    Where L is less than its position the upsampling cell is moved to block L: the cells are the paper's, the network
+    is not.
+    """
+    return {
+        name: replace(genotype, position=min(genotype.position, layers)) for name, genotype in PAPER_NETWORKS.items()
+    }
+
+
+def name_in_network(name: str, genotype: Genotype) -> str:
+    """Return a published architecture's name, with the position where :func:`paper_networks` has moved it.
+
+    Examples
+    --------
+    >>> [name_in_network(name, genotype) for name, genotype in paper_networks(11).items()]
+    ['HNAS-A', 'HNAS-B at position 11', 'HNAS-C at position 11']
+    """
+    moved = genotype.position != PAPER_NETWORKS[name].position
+    return f"{name} at position {genotype.position}" if moved else name
 
 
 def published(name: str) -> Genotype | None:
     """Return a published architecture by its name, in upper or lower case, or None if it has another name."""
-    return _BY_NAME.get(name.upper())
+    return PAPER_NETWORKS.get(name.upper())

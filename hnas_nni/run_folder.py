@@ -3,8 +3,10 @@
 =========================  ==========================================================================================
 ``settings.json``          settings, versions, command and time of creation
 ``epochs.csv``             a row for each epoch, see :data:`EPOCH_COLUMNS`
+``measured.csv``           the architectures measured after each epoch, see :data:`MEASURED_COLUMNS`
 ``architectures.csv``      the ranking, see :data:`ARCHITECTURE_COLUMNS`; missing while the search runs
 ``genotypes/01.json`` ..   the ranked genotypes; ``winner.json`` is the best
+``published.csv``          the paper's cells, measured as the ranking was, see :data:`PUBLISHED_COLUMNS`
 ``supernet.safetensors``   the shared weights
 ``checkpoint.pt``          what the search goes on from
 ``tensorboard/``           the columns of ``epochs.csv`` for TensorBoard
@@ -17,7 +19,7 @@ import csv
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,6 +31,8 @@ from hnas_nni.versions import installed_versions
 
 SETTINGS = "settings.json"
 EPOCHS = "epochs.csv"
+MEASURED = "measured.csv"
+PUBLISHED = "published.csv"
 ARCHITECTURES = "architectures.csv"
 GENOTYPES = "genotypes"
 WINNER = "winner.json"
@@ -63,8 +67,21 @@ over the architectures that the controller learnt from; the validation columns a
 policy on the validation images; entropies are in nats.
 """
 
-ARCHITECTURE_COLUMNS = ("rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype")
+_FIGURES = ("reward", "psnr", "gmacs", "params", "position")
+
+ARCHITECTURE_COLUMNS = ("rank", *_FIGURES, "pareto", "genotype")
 """PSNR in dB on Y of the validation images with shared weights; pareto is 1 if none is both better and cheaper."""
+
+MEASURED_COLUMNS = ("epoch", *_FIGURES, "genotype")
+"""As :data:`ARCHITECTURE_COLUMNS`, with the weights after that epoch: those of later epochs were trained longer."""
+
+PUBLISHED_COLUMNS = ("name", *_FIGURES, "genotype")
+"""As :data:`ARCHITECTURE_COLUMNS`: HNAS-A, -B and -C in networks of the search's size. They are no candidates."""
+
+
+def best_first(rows: Iterable[Mapping[str, Any]], rank_by: str) -> list[Mapping[str, Any]]:
+    """Return architectures as a search ranks them: by "reward" or "psnr", of equals the cheaper first."""
+    return sorted(rows, key=lambda row: (-row[rank_by], row["gmacs"]))
 
 
 class RunFolderError(ValueError):
@@ -160,6 +177,36 @@ class RunFolder:
         except (TypeError, ValueError) as error:
             raise RunFolderError(f"{self.path / EPOCHS}: damaged ({error})") from None
 
+    def write_measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write what was measured after all epochs so far; genotypes may be objects or their printable form."""
+        self._write_csv(MEASURED, [{**row, "genotype": str(row["genotype"])} for row in rows])
+
+    def measured(self) -> list[dict[str, Any]]:
+        """Return what was measured after the epochs so far, in time, with :class:`Genotype` objects.
+
+        Empty if the first epoch has not ended, and of searches by versions that kept no such file.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        return self._read_architectures(MEASURED, {"epoch": int})
+
+    def write_published(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write what the paper's cells reached."""
+        self._write_csv(PUBLISHED, [{**row, "genotype": str(row["genotype"])} for row in rows])
+
+    def published(self) -> list[dict[str, Any]]:
+        """Return what the paper's cells reached, with :class:`Genotype` objects; empty if they were not measured.
+
+        Raises
+        ------
+        RunFolderError
+            If the file is damaged.
+        """
+        return self._read_architectures(PUBLISHED, {"name": str})
+
     def write_architectures(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the ranking: its genotypes, the winner, and at last the table, which marks the end of the search."""
         folder = self.path / GENOTYPES
@@ -177,18 +224,7 @@ class RunFolder:
         RunFolderError
             If the file is damaged.
         """
-        try:
-            return [
-                {
-                    **{name: float(row[name]) for name in ("reward", "psnr", "gmacs")},
-                    **{name: int(row[name]) for name in ("rank", "params", "position")},
-                    "pareto": row["pareto"] == "1",
-                    "genotype": Genotype.from_string(row["genotype"]),
-                }
-                for row in self._read_csv(ARCHITECTURES)
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"{self.path / ARCHITECTURES}: damaged ({error})") from None
+        return self._read_architectures(ARCHITECTURES, {"rank": int, "pareto": lambda text: text == "1"})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -218,6 +254,15 @@ class RunFolder:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+
+    def _read_architectures(self, name: str, own: Mapping[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
+        """Read a table of architectures with columns of its own beside those that all have."""
+        kinds: dict[str, Callable[[str], Any]] = {**own, "reward": float, "psnr": float, "gmacs": float}
+        kinds |= {"params": int, "position": int, "genotype": Genotype.from_string}
+        try:
+            return [{column: read(row[column]) for column, read in kinds.items()} for row in self._read_csv(name)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(f"{self.path / name}: damaged ({error})") from None
 
     def _read_csv(self, name: str) -> list[dict[str, str]]:
         try:

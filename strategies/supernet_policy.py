@@ -208,6 +208,16 @@ class SupernetPolicy:
         """Return the architecture of candidate indices."""
         return self._architecture(choices)
 
+    def architecture_of(self, sample: Mapping[str, Any]) -> Architecture:
+        """Return the architecture of a sample of NNI.
+
+        Raises
+        ------
+        LayoutError
+            If it is not in the space.
+        """
+        return self._architecture(self._choices.layout.encode(self._choices.from_nni(sample)))
+
     def _architecture(self, choices: Sequence[int]) -> Architecture:
         return Architecture(tuple(choices), self._choices.to_nni(self._choices.layout.decode(choices)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
+from hnas_nni.published import paper_networks
 from hnas_nni.reward import JointReward
 from hnas_nni.run_folder import RunFolder
 
@@ -14,6 +15,8 @@ SIZES = {"scale": 2, "channels": 8, "layers": 12}
 EPOCHS = 40
 ARCHITECTURES = 12
 REWARD = JointReward(0.6)
+MEASURED_AGAIN = Genotype.random(100, SIZES["layers"])
+"""An architecture that is measured after each epoch."""
 
 
 def write_run(
@@ -21,15 +24,19 @@ def write_run(
 ) -> RunFolder:
     """Write the folder of a search of :data:`EPOCHS` epochs that has come as far as `epochs`.
 
-    The curves have the shape of a search that settles on position 11. The ranking's costs are those of its
-    architectures, its PSNRs grow with the parameters.
+    The curves have the shape of a search that settles on position 11. Two architectures are measured after each epoch:
+    one that comes at no other, and :data:`MEASURED_AGAIN`. Costs are those of the architectures, PSNRs grow with the
+    parameters and, on the way, with the epochs.
     """
     run = RunFolder(path)
     settings = {**SIZES, "reward_lambda": REWARD.weight, "cost_scale": REWARD.cost_scale, "epochs": EPOCHS, "seed": 3}
     run.create({**settings, "data": ["photos"], "note": "<b>&</b></script>"}, "hnas search --epochs 40 --out run")
     if epochs:
-        run.write_epochs([_epoch(number) for number in range(1, epochs + 1)])
+        numbers = range(1, epochs + 1)
+        run.write_measured([row for number in numbers for row in _measured(number)])
+        run.write_epochs([_epoch(number) for number in numbers])
     if finished:
+        run.write_published([{"name": name, **_figures(a)} for name, a in paper_networks(SIZES["layers"]).items()])
         run.write_architectures(_ranking(architectures))
     return run
 
@@ -46,15 +53,21 @@ def _epoch(number: int) -> dict[str, float]:
     return row | {f"position_{index}": weight / sum(weights) for index, weight in enumerate(weights, start=1)}
 
 
+def _measured(number: int) -> list[dict[str, object]]:
+    one = Genotype.random(100 + number, SIZES["layers"])
+    loss = 3 * math.exp(-number / 10)
+    return [{"epoch": number, **_figures(genotype, loss)} for genotype in (one, MEASURED_AGAIN)]
+
+
+def _figures(genotype: Genotype, loss: float = 0.0) -> dict[str, object]:
+    cost = cost_table(**SIZES)(genotype)
+    psnr = 25 + 2 * math.log10(cost.params) - loss
+    figures = {"reward": REWARD(psnr, cost.gmacs), "psnr": psnr, "gmacs": cost.gmacs, "params": cost.params}
+    return {**figures, "position": genotype.position, "genotype": genotype}
+
+
 def _ranking(number: int) -> list[dict[str, object]]:
-    table = cost_table(**SIZES)
-    rows = []
-    for seed in range(number):
-        genotype = Genotype.random(seed, SIZES["layers"])
-        cost = table(genotype)
-        psnr = 25 + 2 * math.log10(cost.params)
-        figures = {"reward": REWARD(psnr, cost.gmacs), "psnr": psnr, "gmacs": cost.gmacs, "params": cost.params}
-        rows.append({**figures, "position": genotype.position, "genotype": genotype})
+    rows = [_figures(Genotype.random(seed, SIZES["layers"])) for seed in range(number)]
     rows.sort(key=lambda row: -row["reward"])
     # None that is cheaper is as good, and none that is as cheap is better.
     for row in rows:

@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 NETWORK_HEIGHT = 1.75
 """Inches that the picture of a network takes."""
 
+_END_WIDTH = 0.6
+_END_GAP = 0.15
+_ARROW = 0.4
+
+NETWORK_ENDS = 2 * (_END_WIDTH + _END_GAP) + _ARROW
+"""Inches of a network's picture beside its blocks."""
+
 _MARGIN = 0.35
 _BETWEEN = 0.5
 _TITLE_HEIGHT = 0.62
@@ -190,17 +197,17 @@ def _draw_edge(
 
 def draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:
     """Draw stem, blocks and tail in a row; what works at high resolution is drawn taller."""
-    low, high, end_width, arrow = 0.42, 0.84, 0.6, 0.4
+    low, high = 0.42, 0.84
     canvas.text(left, top - 0.1, "Network", size=13, weight="bold", ha="left")
     middle = top - 0.55 - high / 2
-    pitch = min((right - left - 2 * end_width - 0.3 - arrow) / layers, 1.1)
-    first = left + end_width + 0.15
+    pitch = min((right - left - NETWORK_ENDS) / layers, 1.1)
+    first = left + _END_WIDTH + _END_GAP
     last = first + layers * pitch
-    tail = last + 0.15 + end_width / 2
+    tail = last + _END_GAP + _END_WIDTH / 2
     border = first + (position - 1) * pitch
-    canvas.line([(left, middle), (tail + end_width / 2 + arrow, middle)], INK, width=1.4, arrow=True, zorder=1)
-    canvas.box(left + end_width / 2, middle, end_width, low, NODE, edge=INK)
-    canvas.text(left + end_width / 2, middle, "stem")
+    canvas.line([(left, middle), (tail + _END_WIDTH / 2 + _ARROW, middle)], INK, width=1.4, arrow=True, zorder=1)
+    canvas.box(left + _END_WIDTH / 2, middle, _END_WIDTH, low, NODE, edge=INK)
+    canvas.text(left + _END_WIDTH / 2, middle, "stem")
     numbered = range(1, layers + 1) if pitch > 0.25 else (1, position, layers)
     for index in range(1, layers + 1):
         x = first + (index - 0.5) * pitch
@@ -208,10 +215,10 @@ def draw_network(canvas: Canvas, position: int, layers: int, left: float, right:
         canvas.box(x, middle, pitch * 0.76, low if index < position else high, colour, edge=INK)
         if index in numbered:
             canvas.text(x, middle, str(index), on=colour, size=min(FONT_SIZE, pitch * 38))
-    canvas.box(tail, middle, end_width, high, NODE, edge=INK)
+    canvas.box(tail, middle, _END_WIDTH, high, NODE, edge=INK)
     canvas.text(tail, middle, "tail")
     label = max(border + pitch / 2, left + 1.65)  # clear of the heading
     canvas.text(label, top - 0.36, "upsampling cell", color=CELL_COLOURS["upsampling"], weight="bold")
     caption = middle - high / 2 - 0.2
     canvas.text((left + border) / 2, caption, "low resolution", size=8.5, color=MUTED)
-    canvas.text((border + tail + end_width / 2) / 2, caption, "high resolution", size=8.5, color=MUTED)
+    canvas.text((border + tail + _END_WIDTH / 2) / 2, caption, "high resolution", size=8.5, color=MUTED)

@@ -19,6 +19,8 @@ from hnas_nni.report.palette import (
 )
 
 _POINTS = 72  # in an inch
+_SCALE = 1.2
+"""Pixels of the page for a point of the picture, so that the smallest text, of 8.5 points, has 10 pixels."""
 _THEMES = {INK: "ink", NODE: "node", WIRE: "wire", PAPER: "paper", MUTED: "muted"}
 _DARK = {INK: "#e6e9ed", NODE: "#2b323a", WIRE: "#8a929b", PAPER: "#161a1f", MUTED: "#a3adb8"}
 
@@ -99,7 +101,9 @@ class SvgCanvas:
         """Return the picture; `title` is what a screen reader says."""
         elements = "".join(element for _, element in sorted(self._elements, key=lambda item: item[0]))
         box = f"0 0 {_number(self._width)} {_number(self._height)}"
-        return f'<svg class="hnas-picture" viewBox="{box}" role="img" aria-label="{escape(title)}">{elements}</svg>'
+        size = f'width="{self._width * _POINTS * _SCALE:.0f}" height="{self._height * _POINTS * _SCALE:.0f}"'
+        head = f'<svg class="hnas-picture" viewBox="{box}" {size} role="img" aria-label="{escape(title)}">'
+        return f"{head}{elements}</svg>"
 
     def _add(self, zorder: float, element: str) -> None:
         self._elements.append((zorder, element))
@@ -113,18 +117,20 @@ def cells_svg(genotype: Genotype) -> dict[str, str]:
     from hnas_nni.report.drawing import cell_size, draw_cell
 
     pictures = {}
-    width = max(cell_size(cell)[0] for _, cell in genotype.cells())  # both to the same scale
     for name, cell in genotype.cells():
-        canvas = SvgCanvas(width, cell_size(cell)[1])
+        canvas = SvgCanvas(*cell_size(cell))
         draw_cell(canvas, name, cell)
         pictures[name] = canvas.to_svg(f"{name} cell: {_in_words(genotype, name)}")
     return pictures
 
 
-def network_svg(position: int, layers: int = DEFAULT_LAYERS, width: float = 9.7) -> str:
-    """Return the picture of the network, `width` inches wide."""
-    from hnas_nni.report.drawing import NETWORK_HEIGHT, draw_network
+def network_svg(position: int, layers: int = DEFAULT_LAYERS) -> str:
+    """Return the picture of the network, as wide as its blocks need."""
+    from hnas_nni.report.drawing import NETWORK_ENDS, NETWORK_HEIGHT, draw_network
 
+    # Twelve blocks fit a page; of more each is narrower, as long as there is room for its number.
+    block = min(0.62, max(0.3, 7.5 / layers))
+    width = 0.1 + NETWORK_ENDS + layers * block
     canvas = SvgCanvas(width, NETWORK_HEIGHT)
     draw_network(canvas, position, layers, 0.05, width - 0.05, NETWORK_HEIGHT)
     return canvas.to_svg(f"network: the upsampling cell is block {position} of {layers}")
@@ -137,7 +143,7 @@ def stylesheet() -> str:
     for name, colour in [*operation_colours().items(), *CELL_COLOURS.items()]:
         light[f"--hnas-line-{name}"] = colour
         dark[f"--hnas-line-{name}"] = on_dark(colour, _DARK[PAPER])
-    rules = ".hnas-picture{width:100%;height:auto;display:block;font:9px system-ui,sans-serif;text-anchor:middle}"
+    rules = ".hnas-picture{display:block;font:9px system-ui,sans-serif;text-anchor:middle}"
     rules += ".hnas-picture .l{fill:none;stroke-linecap:round;stroke-linejoin:round}"
     return (
         f":root{{{_declarations(light)}}}\n"

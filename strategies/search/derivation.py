@@ -8,9 +8,32 @@ from tqdm import tqdm
 
 from hnas_nni.genotype import Genotype
 from hnas_nni.pareto import pareto_set
+from hnas_nni.published import paper_networks
 from hnas_nni.reward import JointReward
+from hnas_nni.run_folder import ARCHITECTURE_COLUMNS, best_first
 from strategies.search.supernet_training import SupernetTraining
-from strategies.supernet_policy import SupernetPolicy
+from strategies.supernet_policy import Architecture, SupernetPolicy
+
+
+def measure(architecture: Architecture, training: SupernetTraining, reward: JointReward) -> dict[str, Any]:
+    """Return what an architecture reaches on the validation images with the shared weights of now, and its cost.
+
+    Returns
+    -------
+    dict
+        ``reward``, ``psnr``, ``gmacs``, ``params``, ``position`` and ``genotype``, a :class:`Genotype`.
+    """
+    psnr = training.validation_psnr(architecture)
+    cost = training.cost(architecture)
+    genotype = Genotype.from_sample(architecture.sample)
+    return {
+        "reward": reward(psnr, cost.gmacs),
+        "psnr": psnr,
+        "gmacs": cost.gmacs,
+        "params": cost.params,
+        "position": genotype.position,
+        "genotype": genotype,
+    }
 
 
 def derive(
@@ -41,30 +64,27 @@ def derive(
     list of dict
         Best first, with the columns :data:`hnas_nni.run_folder.ARCHITECTURE_COLUMNS` and :class:`Genotype` objects.
     """
-    rows: list[dict[str, Any]] = []
-    for architecture in tqdm(policy.draw_distinct(candidates), desc="derive", disable=not progress):
-        psnr = training.validation_psnr(architecture)
-        cost = training.cost(architecture)
-        genotype = Genotype.from_sample(architecture.sample)
-        rows.append(
-            {
-                "reward": reward(psnr, cost.gmacs),
-                "psnr": psnr,
-                "gmacs": cost.gmacs,
-                "params": cost.params,
-                "position": genotype.position,
-                "genotype": genotype,
-            }
-        )
-    rows.sort(key=lambda row: (-row[rank_by], row["gmacs"]))
+    drawn = tqdm(policy.draw_distinct(candidates), desc="derive", disable=not progress)
+    rows = best_first((measure(architecture, training, reward) for architecture in drawn), rank_by)
     front = pareto_set([(row["psnr"], row["gmacs"]) for row in rows])
-    columns = ("reward", "psnr", "gmacs", "params", "position")
+    ranked = [{**row, "rank": index + 1, "pareto": int(index in front)} for index, row in enumerate(rows)]
+    return [{column: row[column] for column in ARCHITECTURE_COLUMNS} for row in ranked]
+
+
+def measure_paper_networks(
+    policy: SupernetPolicy, training: SupernetTraining, reward: JointReward, layers: int
+) -> list[dict[str, Any]]:
+    """Measure the paper's cells in networks of the search's size as :func:`derive` measures its candidates.
+
+    They show where the search's architectures stand, and take no part in the ranking. In networks of fewer blocks
+    than the paper's the upsampling cell comes last (:func:`hnas_nni.published.paper_networks`).
+
+    Returns
+    -------
+    list of dict
+        With the columns :data:`hnas_nni.run_folder.PUBLISHED_COLUMNS` and :class:`Genotype` objects.
+    """
     return [
-        {
-            "rank": rank,
-            **{name: row[name] for name in columns},
-            "pareto": int(rank - 1 in front),
-            "genotype": row["genotype"],
-        }
-        for rank, row in enumerate(rows, start=1)
+        {"name": name, **measure(policy.architecture_of(genotype.to_sample()), training, reward)}
+        for name, genotype in paper_networks(layers).items()
     ]

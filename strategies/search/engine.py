@@ -23,7 +23,7 @@ from hnas_nni.genotype import POSITION_LABEL
 from hnas_nni.run_folder import RunFolder, RunFolderError
 from hnas_nni.training import cosine_learning_rate
 from strategies.layout import NETWORK_LEVEL
-from strategies.search.derivation import derive
+from strategies.search.derivation import derive, measure, measure_paper_networks
 from strategies.search.progress import TensorBoardLog
 from strategies.search.settings import SearchSettings, option
 from strategies.search.supernet_training import SupernetTraining, make_supernet
@@ -81,6 +81,7 @@ class WeightSharingSearch:
         self._on_epoch = on_epoch
         self._progress = progress
         self._rows: list[dict[str, float]] = []
+        self._measured: list[dict[str, Any]] = []
         self._seconds = 0.0
 
     def run(self) -> list[dict[str, Any]]:
@@ -204,11 +205,11 @@ class WeightSharingSearch:
         loss = float(self._loss) / settings.weight_steps
         if not math.isfinite(loss):
             raise ValueError(f"--learning-rate: training diverged in epoch {self._epoch + 1}; give a smaller one")
-        validated = [
-            (self.training.validation_psnr(architecture), self.training.cost(architecture).gmacs)
+        measured = [
+            measure(architecture, self.training, settings.reward())
             for architecture in self.policy.draw(settings.validation_architectures)
         ]
-        psnrs = [psnr for psnr, _ in validated]
+        psnrs = [entry["psnr"] for entry in measured]
         statistics = self.policy.statistics()
         positions = statistics["network"][POSITION_LABEL]
         steps = settings.controller_steps
@@ -219,7 +220,7 @@ class WeightSharingSearch:
             **{name: total / steps if steps else math.nan for name, total in self._sums.items()},
             "validation_psnr": sum(psnrs) / len(psnrs),
             "validation_psnr_best": max(psnrs),
-            "validation_reward": sum(settings.reward()(*figures) for figures in validated) / len(validated),
+            "validation_reward": sum(entry["reward"] for entry in measured) / len(measured),
             **{f"entropy_{name}": statistics["entropy"][name] for name in ("normal", "upsampling")},
             "entropy_position": statistics["entropy"][NETWORK_LEVEL],
             "weight_learning_rate": self._learning_rate((self._epoch + 1) * settings.weight_steps - 1),
@@ -227,13 +228,22 @@ class WeightSharingSearch:
             **{f"position_{position}": share for position, share in positions.items()},
         }
         self._rows.append(row)
+        # Plain data, as the checkpoint takes it.
+        self._measured += [
+            {"epoch": self._epoch + 1, **entry, "genotype": str(entry["genotype"])} for entry in measured
+        ]
         self._epoch, self._step = self._epoch + 1, 0
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._loss = torch.zeros((), device=self._device)
         # The state first: an epoch that stands in the table has been done.
         self._checkpoint()
-        self.folder.write_epochs(self._rows)
+        self._write_tables()
         return row
+
+    def _write_tables(self) -> None:
+        if self._rows:
+            self.folder.write_measured(self._measured)
+            self.folder.write_epochs(self._rows)
 
     def _finish(self) -> list[dict[str, Any]]:
         settings = self.settings
@@ -244,6 +254,9 @@ class WeightSharingSearch:
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
         with replacing(self.folder.path / names.SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
+        self.folder.write_published(
+            measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
+        )
         self.folder.write_architectures(rows)
         return self.folder.architectures()
 
@@ -260,6 +273,7 @@ class WeightSharingSearch:
             "step": self._step,
             "seconds": self._elapsed(),
             "rows": self._rows,
+            "measured": self._measured,
             "sums": self._sums,
             "loss": self._loss,
             "paths": [list(path.choices) for path in self._paths],
@@ -284,11 +298,14 @@ class WeightSharingSearch:
             self.training.load_state_dict(state["training"])
             for sampler, saved in zip(self._samplers, state["samplers"], strict=True):
                 sampler.load_state_dict(saved)
+            self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
+            self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
+            self._measured = state["measured"]
+            self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
         except (RuntimeError, KeyError) as error:
             raise self._damaged(path, error) from None
-        self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
-        self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
-        self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
+        # A kill may have come between the state and the tables.
+        self._write_tables()
 
     @staticmethod
     def _damaged(path: Path, error: Exception) -> RunFolderError:

@@ -1,13 +1,17 @@
-"""A browser without a network."""
+"""A browser without a network, and a finished search with its report."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from report_browser import ReportPage
+from report_runs import ARCHITECTURES, write_run
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+from hnas_nni.report.page import SearchHistory, read_history, write_report
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +38,18 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 def page(chromium: Chrome) -> ReportPage:
     """The browser, with what reports need."""
     return ReportPage(chromium)
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> SearchHistory:
+    """A finished search."""
+    return read_history(write_run(tmp_path_factory.mktemp("runs") / "x2").path)
+
+
+@pytest.fixture(scope="session")
+def report(history: SearchHistory, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search's report; the last three architectures of its ranking have no pictures."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(history, path, published=True, pictures=ARCHITECTURES - 3)
+    assert 'id="family"' not in path.read_text()  # one lambda
+    return path

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,31 +13,17 @@ from pathlib import Path
 import pytest
 from nni_experiment import RunningExperiment
 from report_browser import WIDTHS, ReportPage
-from report_runs import ARCHITECTURES, EPOCHS, SIZES, write_run
+from report_runs import ARCHITECTURES, EPOCHS, write_run
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.select import Select
 
-from hnas_nni import Genotype
+from hnas_nni import HNAS_A, Genotype
 from hnas_nni.report import OPERATION_NAMES
 from hnas_nni.report.page import SearchHistory, read_history, write_report
 
 FIGURES = ["progress", "entropy", "position", "trade-off", "published"]
-
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> SearchHistory:
-    """A finished search."""
-    return read_history(write_run(tmp_path_factory.mktemp("runs") / "x2").path)
-
-
-@pytest.fixture(scope="module")
-def report(history: SearchHistory, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The search's report; its last three architectures have no pictures."""
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(history, path, published=True, pictures=ARCHITECTURES - 3)
-    assert 'id="family"' not in path.read_text()  # one lambda
-    return path
 
 
 def operations(genotype: Genotype) -> Counter[str]:
@@ -134,6 +120,21 @@ def test_pointing_and_clicking_show_an_architectures_cells(
     assert page.texts("#table tr.chosen td:first-child") == ["6"]
 
 
+def test_architectures_beside_the_ranking_show_their_cells_too(
+    page: ReportPage, report: Path, history: SearchHistory
+) -> None:
+    page.open(report)
+    for place, title in (
+        (ARCHITECTURES + EPOCHS, "Architecture of epoch"),
+        (ARCHITECTURES + EPOCHS + 1, "HNAS-A"),
+    ):
+        ActionChains(page.browser).move_to_element(marker(page, place)).perform()
+        page.wait("return document.getElementById('inspector').dataset.rank === String(arguments[0])", place)
+        assert page.texts("#inspector h3")[0].startswith(title)
+    assert shown_operations(page, "#inspector") == operations(HNAS_A)
+    assert page.texts("#table tr.chosen") == []
+
+
 def test_the_page_agrees_with_the_ranking(page: ReportPage, report: Path, history: SearchHistory) -> None:
     page.open(report)
     points = page.script(
@@ -141,7 +142,10 @@ def test_the_page_agrees_with_the_ranking(page: ReportPage, report: Path, histor
         ".flatMap(trace => trace.customdata.map((rank, i) => [rank, trace.x[i], trace.y[i], trace.meta.role]))"
     )
     by_rank = {rank: (x, y) for rank, x, y, _ in points}
-    assert by_rank == {rank: (entry.gmacs, entry.psnr) for rank, entry in enumerate(history.ranking)}
+    assert by_rank == {rank: (entry.gmacs, entry.psnr) for rank, entry in enumerate(history.architectures)}
+    by_role = Counter(role for _, _, _, role in points)
+    assert (by_role["measured"], by_role["paper"]) == (EPOCHS + 1, 3)
+    assert history.architectures[:ARCHITECTURES] == history.ranking
     rows = page.script(
         "return [...document.querySelectorAll('#table tbody tr')].map(row => row.innerText.split('\\t'))"
     )
@@ -161,6 +165,52 @@ def read_pareto(history: SearchHistory) -> set[int]:
     }
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("position 5", lambda genotype: genotype.position == 5),
+        ("Position: 11", lambda genotype: genotype.position == 11),
+        ("position 99", lambda genotype: False),
+        ("sep. conv 5x5", lambda genotype: "sep_conv_5x5" in used(genotype)),
+        ("sep conv 5x5 position 11", lambda genotype: "sep_conv_5x5" in used(genotype) and genotype.position == 11),
+        ("dil_conv_3", lambda genotype: False),
+        ("dil_con", lambda genotype: bool({"dil_conv_3x3", "dil_conv_5x5"} & used(genotype))),
+        ("up-down sub-pixel", lambda genotype: {"up_down_projection", "subpixel"} <= used(genotype)),
+        ("architecture 1", None),
+    ],
+)
+def test_a_search_in_the_table_finds_what_it_says(
+    page: ReportPage, report: Path, history: SearchHistory, query: str, wanted: Callable[[Genotype], bool] | None
+) -> None:
+    page.open(report)
+    page.browser.find_element(By.ID, "search").send_keys(query)
+    expected = [
+        str(place)
+        for place, entry in enumerate(history.ranking, start=1)
+        if (place == 1 if wanted is None else wanted(entry.genotype))
+    ]
+    assert page.texts("#table tbody td:first-child") == expected
+
+
+def used(genotype: Genotype) -> set[str]:
+    """Return the operations of an architecture."""
+    return {edge.operation for _, cell in genotype.cells() for edge in cell.edges}
+
+
+def test_the_table_is_filtered_by_position(page: ReportPage, report: Path, history: SearchHistory) -> None:
+    page.open(report)
+    positions = [entry.genotype.position for entry in history.ranking]
+    select = Select(page.browser.find_element(By.ID, "at-position"))
+    assert [option.text for option in select.options] == ["any", *map(str, sorted(set(positions)))]
+    select.select_by_visible_text("11")
+    expected = [str(place) for place, position in enumerate(positions, start=1) if position == 11]
+    assert 0 < len(expected) < ARCHITECTURES
+    assert page.texts("#table tbody td:first-child") == expected
+    assert page.texts("#matches") == [f"{len(expected)} of {ARCHITECTURES} architectures"]
+    select.select_by_visible_text("any")
+    assert len(page.texts("#table tbody tr")) == ARCHITECTURES
+
+
 def test_the_table_is_searched_and_sorted_by_keyboard(page: ReportPage, report: Path, history: SearchHistory) -> None:
     page.open(report)
     search = page.browser.find_element(By.ID, "search")
@@ -168,7 +218,7 @@ def test_the_table_is_searched_and_sorted_by_keyboard(page: ReportPage, report: 
     both = [
         str(place)
         for place, entry in enumerate(history.ranking, start=1)
-        if {"rcab", "subpixel"} <= {edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges}
+        if {"rcab", "subpixel"} <= used(entry.genotype)
     ]
     assert 0 < len(both) < ARCHITECTURES
     assert page.texts("#table tbody td:first-child") == both
@@ -183,6 +233,20 @@ def test_the_table_is_searched_and_sorted_by_keyboard(page: ReportPage, report: 
         assert head.get_attribute("aria-sort") == order
         ranks = sorted(range(ARCHITECTURES), key=lambda rank: sign * history.ranking[rank].gmacs)
         assert page.texts("#table tbody td:first-child") == [str(rank + 1) for rank in ranks]
+
+
+def test_cells_are_shown_without_a_figure_of_psnr_and_cost(
+    page: ReportPage, history: SearchHistory, tmp_path: Path
+) -> None:
+    """As of trials that report a reward alone."""
+    ranking = tuple(replace(entry, psnr=None, gmacs=None) for entry in history.ranking)
+    write_report(replace(history, ranking=ranking, measured=(), published=()), tmp_path / "it.html")
+    page.open(tmp_path / "it.html")
+    assert page.texts("#trade-off .empty") == ["No architecture has both a PSNR and multiply-adds."]
+    page.browser.find_elements(By.CSS_SELECTOR, "#table button.show")[2].send_keys(Keys.ENTER)
+    page.wait("return document.activeElement.id === 'inspector'")
+    assert shown_operations(page, "#inspector") == operations(ranking[2].genotype)
+    assert page.problems() == []
 
 
 def test_an_architecture_without_picture_is_told_in_words(
@@ -263,41 +327,26 @@ def test_a_search_that_runs_is_shown_as_far_as_it_is(page: ReportPage, tmp_path:
     assert page.texts("h1 .state") == ["running"]
     assert f"7 of {EPOCHS} epochs so far" in page.texts(".lead")[0]
     assert (
-        page.script("return [...document.querySelectorAll('[data-figure]')].map(e => e.dataset.figure)") == FIGURES[:3]
+        page.script("return [...document.querySelectorAll('[data-figure]')].map(e => e.dataset.figure)") == FIGURES[:4]
     )
-    assert page.texts("#ranking .empty") == [
-        "Architectures are drawn from the policy and ranked at the end of the search."
-    ]
+    history = read_history(run.path)
+    assert page.texts("#winner h2, #ranking h2") == ["The winner so far", "Ranking so far"]
+    assert shown_operations(page, "#winner") == operations(history.ranking[0].genotype)
+    assert page.texts("#table tbody td:nth-child(2)") == [f"epoch {entry.step}" for entry in history.ranking]
+    assert "7 times" in page.texts("#table tbody td")
+    assert "circles" not in page.texts("#trade-off p")[0].lower()
+    ActionChains(page.browser).move_to_element(marker(page, 3)).perform()
+    page.wait("return document.getElementById('inspector').dataset.rank === '3'")
+    assert shown_operations(page, "#inspector") == operations(history.ranking[3].genotype)
     assert '<meta http-equiv="refresh" content="3600">' in path.read_text()
     run = write_run(tmp_path / "fresh", epochs=0, finished=False)
     write_report(read_history(run.path), path, refresh=3600)
     page.open(path)
     assert page.texts("h1 .state") == ["stopped"]
     assert len(page.texts(".empty")) == 5
+    assert page.texts("#ranking .empty") == ["The first architectures are measured at the end of the first epoch."]
     assert "refresh" not in path.read_text()[:2000]
     assert page.problems() == []
-
-
-def test_published_figures_keep_off_the_axis_of_the_search(page: ReportPage, report: Path) -> None:
-    page.open(report)
-    figures = page.script(
-        "return Object.fromEntries(['trade-off', 'published'].map(name => {"
-        "const {data, layout} = document.querySelector(`[data-figure=${name}]`);"
-        "return [name, [data.map(t => t.meta.role), layout.annotations.map(a => [a.text, a.x]), layout.xaxis.type]] }))"
-    )
-    roles, marks, _ = figures["trade-off"]
-    assert "published" not in roles
-    assert [name for name, _ in marks] == ["HNAS-A", "HNAS-B", "HNAS-C"]
-    roles, marks, kind = figures["published"]
-    assert (roles, kind) == (["published"], "log")
-    # The table of costs in the README, counted on the networks themselves.
-    costs = {name: 10**x for name, x in marks}
-    assert costs["HNAS-A"] == pytest.approx(306.3 + 51.0, abs=0.2)
-    assert costs["HNAS-C"] == pytest.approx(558.8 + 67.9, abs=0.2)
-    assert math.isfinite(costs["winner at C = 64"])
-    (note,) = [text for text in page.texts("#published p") if "no place on that axis" in text]
-    assert "Set5" in note
-    assert f"L = {SIZES['layers']}" in page.texts("#published p")[0]
 
 
 def test_an_nni_experiment(page: ReportPage, finished_search: RunningExperiment, tmp_path: Path) -> None:
@@ -316,6 +365,11 @@ def test_an_nni_experiment(page: ReportPage, finished_search: RunningExperiment,
     rank = history.steps[-1].rank
     page.wait("return document.getElementById('inspector').dataset.rank === String(arguments[0])", rank)
     assert page.texts("#inspector h3") == [f"{rank + 1}. {history.ranking[rank].name}"]
+    # It lies far below, and comes into sight.
+    page.wait(
+        "const box = document.getElementById('inspector').getBoundingClientRect();"
+        "return box.top >= 0 && box.bottom <= window.innerHeight + 1"
+    )
     assert page.problems() == []
 
 
@@ -334,6 +388,7 @@ def test_a_family_of_searches_shows_the_best_for_each_lambda(
         assert [cells[index] for index in (0, 1, 6, 7, 12, 13)] == ["0.2", "19.000", "0.6", "18.000", "0.9", "20.000"]
         assert cells[3] == f"{ranking[1].gmacs:.2f}" and cells[5] == str(ranking[1].genotype.position)
         assert page.script("return document.documentElement.scrollWidth") <= width
+    assert not [fact for fact in page.texts(".facts dt") if fact.startswith("Mean reward")]
     assert "\u03bb = 0.2, 0.6, 0.9: compare rewards at the same \u03bb only" in page.texts(".facts dd")
     page.open(tmp_path / "it.html")
     columns = page.texts("#table thead th")

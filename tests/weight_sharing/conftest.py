@@ -19,7 +19,7 @@ SEARCH: dict[str, Any] = {
     "controller_batch": 2,
     "architectures": 3,
     "controller_learning_rate": 0.01,
-    "validation_architectures": 1,
+    "validation_architectures": 2,
     "candidates": 6,
     "limit": 2,
     "seed": 5,

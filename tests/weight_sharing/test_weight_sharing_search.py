@@ -6,11 +6,14 @@ import csv
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from rounding import same_psnr
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hnas_nni import Genotype
+from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.cli import main
 from hnas_nni.cost import count
 from hnas_nni.data import load_splits
@@ -32,34 +35,64 @@ from search_spaces import HNASSpace
 from strategies.search import SearchSettings, WeightSharingSearch
 
 
-def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:
-    """Each figure again, from the files alone: plain network, whole images, thop."""
+def _check_cost_and_reward(row: dict[str, Any]) -> None:
+    cost = count(row["genotype"], scale=2, channels=4, layers=3)
+    assert row["gmacs"] == cost.gmacs
+    assert row["params"] == cost.params
+    assert row["position"] == row["genotype"].position
+    assert row["reward"] == pytest.approx(JointReward()(row["psnr"], row["gmacs"]))
+
+
+def _psnr(finished: Path, genotype: Genotype) -> float:
+    """Return PSNR from the files alone: a plain network, whole images."""
     from nni.nas.strategy import RandomOneShot
 
     supernet = RandomOneShot().mutate_model(HNASSpace(scale=2, channels=4, layers=3))
     supernet.load_state_dict(load_file(finished / "supernet.safetensors"))
-    validation = load_splits(limit=2, patch_size=24, seed=5).validation
+    network = supernet.freeze(genotype.to_sample())
+    psnrs = []
+    for pair in load_splits(limit=2, patch_size=24, seed=5).validation:
+        with torch.inference_mode():
+            sr = network(torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255)
+        image = (sr[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        psnrs.append(psnr_y(np.ascontiguousarray(image), pair.hr, 2))
+    return sum(psnrs) / len(psnrs)
+
+
+def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:
     ranking = RunFolder(finished).architectures()
     assert 1 < len(ranking) <= 6
     assert len({row["genotype"] for row in ranking}) == len(ranking)
     for row in ranking[:2]:
-        network = supernet.freeze(row["genotype"].to_sample())
-        psnrs = []
-        for pair in validation:
-            with torch.inference_mode():
-                sr = network(torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255)
-            image = (sr[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-            psnrs.append(psnr_y(np.ascontiguousarray(image), pair.hr, 2))
-        cost = count(row["genotype"], scale=2, channels=4, layers=3)
-        assert row["psnr"] == same_psnr(sum(psnrs) / len(psnrs))
-        assert row["gmacs"] == cost.gmacs
-        assert row["params"] == cost.params
-        assert row["position"] == row["genotype"].position
-        assert row["reward"] == pytest.approx(JointReward()(row["psnr"], row["gmacs"]))
+        _check_cost_and_reward(row)
+        assert row["psnr"] == same_psnr(_psnr(finished, row["genotype"]))
     rewards = [row["reward"] for row in ranking]
     assert rewards == sorted(rewards, reverse=True)
     assert Genotype.from_json(finished / "winner.json") == ranking[0]["genotype"]
     assert Genotype.from_json(finished / "genotypes" / "02.json") == ranking[1]["genotype"]
+
+
+def test_the_papers_cells_are_measured_as_the_candidates_are_and_do_not_win(finished: Path) -> None:
+    rows = RunFolder(finished).published()
+    assert [row["name"] for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C"]
+    for row, paper in zip(rows, (HNAS_A, HNAS_B, HNAS_C), strict=True):
+        assert row["genotype"] == replace(paper, position=3)  # the last block there is
+        _check_cost_and_reward(row)
+    assert rows[1]["psnr"] == same_psnr(_psnr(finished, rows[1]["genotype"]))
+    ranked = {row["genotype"] for row in RunFolder(finished).architectures()}
+    assert not ranked & {row["genotype"] for row in rows}
+
+
+def test_what_was_measured_after_each_epoch_is_kept(finished: Path) -> None:
+    epochs, measured = RunFolder(finished).epochs(), RunFolder(finished).measured()
+    assert [row["epoch"] for row in measured] == [1, 1, 2, 2, 3, 3]
+    for row in measured:
+        _check_cost_and_reward(row)
+    for epoch in epochs:
+        rows = [row for row in measured if row["epoch"] == epoch["epoch"]]
+        assert sum(row["psnr"] for row in rows) / 2 == pytest.approx(epoch["validation_psnr"])
+        assert max(row["psnr"] for row in rows) == epoch["validation_psnr_best"]
+        assert sum(row["reward"] for row in rows) / 2 == pytest.approx(epoch["validation_reward"])
 
 
 def test_every_epoch_is_logged(finished: Path) -> None:
@@ -102,8 +135,8 @@ def test_killed_and_started_again_it_gives_the_same_numbers(finished: Path, tmp_
         )
         deadline = time.monotonic() + 300
         # In the middle of the second epoch: one stands in the table, and the state is newer than the table.
-        table, state = folder / "epochs.csv", folder / "checkpoint.pt"
-        while not (table.exists() and state.stat().st_mtime_ns > table.stat().st_mtime_ns):
+        epochs, state = folder / "epochs.csv", folder / "checkpoint.pt"
+        while not (epochs.exists() and state.stat().st_mtime_ns > epochs.stat().st_mtime_ns):
             assert process.poll() is None, (tmp_path / "log").read_text()
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -115,13 +148,28 @@ def test_killed_and_started_again_it_gives_the_same_numbers(finished: Path, tmp_
     assert not (folder / "architectures.csv").exists()
     assert main(["search", *options, "--out", str(folder), "--quiet"]) == 0
     assert _figures(folder) == _figures(finished)
-    assert (folder / "architectures.csv").read_bytes() == (finished / "architectures.csv").read_bytes()
+    for table in ("measured.csv", "published.csv", "architectures.csv"):
+        assert (folder / table).read_bytes() == (finished / table).read_bytes()
     first, second = (load_file(path / "supernet.safetensors") for path in (folder, finished))
     assert all(torch.equal(weight, second[name]) for name, weight in first.items())
     # TensorBoard shows each epoch once.
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
+
+
+def test_killed_between_an_epochs_state_and_its_tables_it_writes_them(
+    finished: Path, tmp_path: Path, options: list[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "architectures.csv").unlink()
+    for table in ("epochs.csv", "measured.csv"):
+        lines = (folder / table).read_text().splitlines(keepends=True)
+        (folder / table).write_text("".join(lines[:-1]))
+    assert main(["search", *options, "--out", str(folder), "--quiet"]) == 0
+    for table in ("epochs.csv", "measured.csv", "architectures.csv"):
+        assert (folder / table).read_bytes() == (finished / table).read_bytes()
 
 
 def test_finished_search_is_shown_again_and_not_run(

@@ -29,7 +29,7 @@ class Architecture:
     params
         Number of parameters, or None.
     step
-        Which trial it was, counted from 1; None where architectures do not belong to a step.
+        Number of the trial or epoch, as in :class:`Step`; None where architectures do not belong to a step.
     evaluated
         How many times it was evaluated.
     reward_weight
@@ -54,7 +54,7 @@ class Step:
     Parameters
     ----------
     number
-        Counts the steps from 1.
+        NNI's number of the trial, or the epoch. NNI counts from 0, epochs count from 1.
     name
         What the search calls it.
     reward, psnr, gmacs
@@ -127,10 +127,18 @@ class SearchHistory:
         lambda and the cost of 10^9 multiply-adds in dB; None where the search does not tell.
     steps
         What each trial or epoch yielded, in time.
+    step_axis
+        What the steps' numbers are; the unit if None.
     policy
         The controller's policy over time.
     ranking
         Architectures from the best, each once: by reward, or what else the search ranks by.
+    provisional
+        Whether this is a ranking of what was measured so far, and the search will make its own at the end.
+    measured
+        Architectures beside those of the ranking that were measured on the way, each once.
+    published
+        The paper's cells, measured as the ranking was.
     settings
         Everything that decides the outcome, by name.
     configuration
@@ -160,8 +168,12 @@ class SearchHistory:
     reward_weight: float | None = None
     cost_scale: float | None = None
     steps: tuple[Step, ...] = ()
+    step_axis: str | None = None
     policy: PolicyHistory = field(default_factory=PolicyHistory)
     ranking: tuple[Architecture, ...] = ()
+    provisional: bool = False
+    measured: tuple[Architecture, ...] = ()
+    published: tuple[Architecture, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     configuration: str = ""
     command: str = ""
@@ -172,6 +184,11 @@ class SearchHistory:
     def winner(self) -> Architecture | None:
         """The architecture that comes first in the ranking, if there is one."""
         return self.ranking[0] if self.ranking else None
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """All architectures, the ranking first; figures, table and page name them by their place in here."""
+        return (*self.ranking, *self.measured, *self.published)
 
     @property
     def reward_weights(self) -> list[float]:

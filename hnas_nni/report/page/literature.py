@@ -1,25 +1,34 @@
 """Published networks beside a search, only where the figures can be compared.
 
-A search measures PSNR on patches after a short training of narrow networks. That is no figure to hold against a
-published one, so the published PSNR has a figure of its own, and what the two share is the cost axis alone.
+A search measures PSNR after a short training of narrow networks. That is no figure to hold against a published one, so
+the published PSNR has a figure of its own, and what the two share is the cost axis alone. The paper's cells can be
+measured as the search's own are, though, and ``hnas search`` does so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
-from hnas_nni.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SOURCE
+from hnas_nni.published import PAPER_NETWORKS, name_in_network, paper_networks
+from hnas_nni.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SOURCE, PublishedResult
 from hnas_nni.report.page.history import SearchHistory
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-PAPER_NETWORKS = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C}
+    from hnas_nni.cost import Cost
+
 _FINAL_CHANNELS = 64
 _SET = "Set5"
-_LABELS = {"CARN": "middle left", "FALSR-A": "middle left", "MoreMNAS-A": "bottom center", "CARN-M": "bottom center"}
+_COLUMNS = ("Mark", "Network", "GMAC", "Parameters", "PSNR (dB)", "SSIM")
+
+
+class PublishedTable(NamedTuple):
+    """What the marks and lines of the figure are; cells are texts."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 class Literature:
@@ -33,30 +42,36 @@ class Literature:
 
     def __init__(self, history: SearchHistory) -> None:
         self._history = history
-        self.costs_in_search = self._costs_in_search()
+        self.costs_in_search = {} if history.published else self._costs_in_search()
+        """Multiply-adds (G) of the paper's cells in networks of the search's size, where that is all that is known."""
 
     @property
     def notes(self) -> list[str]:
         """What can be compared and what can't, as paragraphs."""
         history = self._history
+        unmeasured = "was not measured"
+        if history.unit == "epoch" and history.state != "finished":
+            unmeasured = "is measured at the end of the search"
+        size = f"(x{history.scale}, C = {history.channels}, L = {history.layers})"
         notes = []
         if not any(entry.psnr is not None and entry.gmacs is not None for entry in history.ranking):
             pass  # no figure above to mark them in
-        elif self.costs_in_search:
-            names = ", ".join(self.costs_in_search)
+        elif history.published:
             notes.append(
-                f"The dotted lines in the figure above are the cost of the paper's cells ({names}) in networks of this "
-                f"search's size (x{history.scale}, C = {history.channels}, L = {history.layers})."
+                "The squares A, B and C in the figure above are the paper's cells in networks of this search's size "
+                f"{size}, measured on the same images with the same shared weights as the search's architectures. They "
+                "were no candidates, and the weights were trained on what the policy drew, which favours the search's "
+                f"own.{self._moved()}"
             )
-        elif history.channels is None or history.scale is None:
+        elif self.costs_in_search:
             notes.append(
-                "The paper's cells are not marked in the figure above, because the size of this search's networks is "
-                "unknown."
+                f"The dotted lines in the figure above are the cost of the paper's cells in networks of this search's "
+                f"size {size}; what PSNR they reach here {unmeasured}.{self._moved()}"
             )
         else:
             notes.append(
-                f"The paper's cells upsample at block 10 or 12 and do not fit networks of {history.layers} blocks, so "
-                "they are not marked in the figure above."
+                "The paper's cells are not marked in the figure above, because the size of this search's networks is "
+                "unknown."
             )
         if history.scale not in (None, PUBLISHED_SCALE):
             notes.append(
@@ -66,61 +81,108 @@ class Literature:
         notes.append(
             "Below is what was published for final networks, trained to the end: PSNR on Y of Set5 x2 against "
             "multiply-adds for an input of 230,400 pixels (480x480, or 640x360). The PSNR of this search was measured "
-            "on other images, after a short training of narrower networks, so it has no place on that axis; dotted "
-            "lines are costs alone."
+            "after a short training of narrower networks, so it has no place on that axis; dotted lines are costs "
+            "alone."
         )
         notes.append(f"Source: {SOURCE}.")
         return notes
 
     def figure(self) -> Figure | None:
-        """Draw published PSNR on Set5 x2 against multiply-adds, with costs of the paper's networks and the winner's."""
+        """Draw published PSNR on Set5 x2 against multiply-adds, with costs of the paper's networks and the winner's.
+
+        Networks are marked by the numbers that :meth:`table` explains: their names would lie on one another.
+        """
         from plotly.graph_objects import Figure, Scatter
 
-        from hnas_nni.report.page.figures import finished, logarithmic, mark_costs
+        from hnas_nni.report.page.axes import cost_axis, finished, mark_costs
 
         if self._history.scale not in (None, PUBLISHED_SCALE):
             return None
-        shown = [result for result in PUBLISHED_RESULTS if result.gmacs is not None and _SET in result.scores]
+        shown = _published()
+        costs = {name: cost.gmacs for name, cost in self._final_networks().items()}
+        gmacs = [result.gmacs for result in shown if result.gmacs]
         figure = Figure(
             Scatter(
-                x=[result.gmacs for result in shown],
+                x=gmacs,
                 y=[result.scores[_SET][0] for result in shown],
-                text=[result.method for result in shown],
+                text=[str(number) for number in range(1, len(shown) + 1)],
+                hovertext=[result.method for result in shown],
                 mode="markers+text",
-                textposition=[_LABELS.get(result.method, "top center") for result in shown],
-                hovertemplate="%{text}<br>%{y:.2f} dB, %{x:.1f} G<extra></extra>",
+                textposition="middle center",
+                hovertemplate="%{hovertext}<br>%{y:.2f} dB, %{x:.1f} G<extra></extra>",
                 showlegend=False,
                 meta={"role": "published"},
             )
         )
-        figure.update_xaxes(title_text="multiply-adds (G, 230,400 input pixels)", **logarithmic(True))
+        title = "multiply-adds (G, 230,400 input pixels)"
+        figure.update_xaxes(title_text=title, **cost_axis([*gmacs, *costs.values()]))
         figure.update_yaxes(title_text="published PSNR on Set5 x2 (dB)")
-        mark_costs(figure, self._costs_of_final_networks())
-        return finished(figure, 440, legend=False)
+        finished(figure, 600, legend=False)
+        mark_costs(figure, costs, gmacs)
+        return figure
+
+    def table(self) -> PublishedTable | None:
+        """Return the figure's networks with their figures, those of the dotted lines last; None without a figure."""
+        if self._history.scale not in (None, PUBLISHED_SCALE):
+            return None
+        rows: list[tuple[str, ...]] = [
+            (
+                str(number),
+                result.method,
+                f"{result.gmacs:,.1f}",
+                f"{result.kilo_params:,}K",
+                f"{result.scores[_SET][0]:.2f}",
+                f"{result.scores[_SET][1]:.4f}",
+            )
+            for number, result in enumerate(_published(), start=1)
+        ]
+        unknown = "\u2013"
+        rows += [
+            ("line", name, f"{cost.gmacs:,.1f}", f"{round(cost.params / 1000):,}K", unknown, unknown)
+            for name, cost in self._final_networks().items()
+        ]
+        return PublishedTable(_COLUMNS, rows)
 
     def _costs_in_search(self) -> dict[str, float]:
         history = self._history
         if history.scale is None or history.channels is None or history.layers is None:
             return {}
         return {
-            name: _gmacs(genotype, history.scale, history.channels, history.layers)
-            for name, genotype in PAPER_NETWORKS.items()
-            if genotype.position <= history.layers
+            name_in_network(name, genotype): _cost(genotype, history.scale, history.channels, history.layers).gmacs
+            for name, genotype in paper_networks(history.layers).items()
         }
 
-    def _costs_of_final_networks(self) -> dict[str, float]:
-        """Return the cost of the paper's networks, and of the winner if it had as many channels."""
+    def _moved(self) -> str:
+        """Return a sentence on the paper's cells whose position was moved; nothing if none was."""
+        layers = self._history.layers
+        moved = [name for name, paper in PAPER_NETWORKS.items() if layers is not None and paper.position > layers]
+        if not moved:
+            return ""
+        return (
+            f" The paper upsamples at block 10 (HNAS-A) or 12 of {DEFAULT_LAYERS}; here {', '.join(moved)} "
+            f"{'does' if len(moved) == 1 else 'do'} so at the last of {layers} blocks."
+        )
+
+    def _final_networks(self) -> dict[str, Cost]:
+        """Return the costs of the paper's networks, and of the winner if it had as many channels."""
         costs = {
-            name: _gmacs(genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS)
+            name: _cost(genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS)
             for name, genotype in PAPER_NETWORKS.items()
         }
         winner, layers = self._history.winner, self._history.layers
         if winner is not None and layers is not None:
-            costs["winner at C = 64"] = _gmacs(winner.genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, layers)
+            name = "winner so far" if self._history.provisional else "winner"
+            costs[f"{name} at C = {_FINAL_CHANNELS}"] = _cost(winner.genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, layers)
         return costs
 
 
-def _gmacs(genotype: Genotype, scale: int, channels: int, layers: int) -> float:
+def _published() -> list[PublishedResult]:
+    """Return the published networks with a cost and a result on the set, the cheapest first."""
+    shown = [result for result in PUBLISHED_RESULTS if result.gmacs is not None and _SET in result.scores]
+    return sorted(shown, key=lambda result: result.gmacs or 0.0)
+
+
+def _cost(genotype: Genotype, scale: int, channels: int, layers: int) -> Cost:
     from hnas_nni.cost import cost_table
 
-    return float(cost_table(scale=scale, channels=channels, layers=layers)(genotype).gmacs)
+    return cost_table(scale=scale, channels=channels, layers=layers)(genotype)

@@ -73,6 +73,7 @@ def read_nni_history(experiment: Path) -> SearchHistory:
         reward_weight=rewards.get(LAMBDA),
         cost_scale=rewards.get(COST_SCALE),
         steps=_steps(trials, ranking),
+        step_axis=None if _are_numbered(trials) else "trial, in the order in which they started",
         policy=_policy(experiment / POLICY_HISTORY),
         ranking=ranking,
         settings={**rewards, **settings, **tuner_settings(config)},
@@ -128,7 +129,6 @@ def _progress(trials: Sequence[TrialRecord]) -> str:
 def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
     if not any(trial.finished for trial in trials):
         return ()
-    steps = {id(trial): number for number, trial in enumerate(trials, start=1)}
     return tuple(
         Architecture(
             name=_name(entry.trial),
@@ -137,7 +137,7 @@ def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
             psnr=entry.trial.psnr,
             gmacs=entry.trial.gmacs,
             params=entry.trial.params,
-            step=steps[id(entry.trial)],
+            step=entry.trial.number,
             evaluated=entry.trials,
             reward_weight=entry.trial.reward_weight,
         )
@@ -151,8 +151,16 @@ def _name(trial: TrialRecord) -> str:
     return f"trial {trial.number} ({trial.id}){weight}"
 
 
+def _are_numbered(trials: Sequence[TrialRecord]) -> bool:
+    """Whether each trial has a number of its own; a resumed experiment may give numbers again."""
+    return len({trial.number for trial in trials}) == len(trials)
+
+
 def _steps(trials: Sequence[TrialRecord], ranking: Sequence[Architecture]) -> tuple[Step, ...]:
+    """Return the finished trials by their numbers, or counted from 0 where numbers were given twice."""
     places = {entry.genotype: place for place, entry in enumerate(ranking)}
+    by_number = _are_numbered(trials)
+    numbered = [(trial.number if by_number else count, trial) for count, trial in enumerate(trials)]
     return tuple(
         Step(
             number,
@@ -162,7 +170,7 @@ def _steps(trials: Sequence[TrialRecord], ranking: Sequence[Architecture]) -> tu
             trial.gmacs,
             rank=places[trial.genotype],
         )
-        for number, trial in enumerate(trials, start=1)
+        for number, trial in sorted(numbered, key=lambda item: item[0])
         if trial.finished and trial.genotype is not None
     )
 

@@ -13,6 +13,8 @@ from hnas_nni.parameters import COST_SCALE, LAMBDA
 from hnas_nni.reward import JointReward
 from hnas_nni.trial import TrialSettings
 
+_DEFAULTS = [("experimentType", "hpo"), ("useAnnotation", False), ("debug", False), ("logLevel", "info")]
+
 
 def trial_settings(command: str) -> dict[str, Any]:
     """Return the settings of our own trial from its command line; nothing for another trial."""
@@ -85,23 +87,23 @@ def data_of(settings: Mapping[str, Any]) -> str:
 
 
 def configuration_text(config: Mapping[str, Any]) -> str:
-    """Return the experiment's configuration as YAML for nnictl; the search space by its file if it has one."""
+    """Return the experiment's configuration as YAML for nnictl: all of it, but for what NNI itself puts in.
+
+    NNI keeps the content of the search space beside its file, writes out its defaults, and copies settings of the
+    trials into the training service.
+    """
     import yaml  # type: ignore[import-untyped]
 
-    keys = (
-        "experimentName",
-        "searchSpaceFile",
-        "trialCommand",
-        "trialCodeDirectory",
-        "trialConcurrency",
-        "maxTrialNumber",
-        "maxExperimentDuration",
-        "tuner",
-    )
-    shown = {key: config[key] for key in keys if config.get(key) is not None}
-    if "searchSpaceFile" not in shown:
-        shown["searchSpace"] = config.get("searchSpace")
-    shown["trainingService"] = {"platform": (config.get("trainingService") or {}).get("platform", "local")}
+    shown = {key: value for key, value in config.items() if value is not None and (key, value) not in _DEFAULTS}
+    if "searchSpaceFile" in shown:
+        shown.pop("searchSpace", None)
+    service = config.get("trainingService", {"platform": "local"})
+    several = isinstance(service, list)
+    own = [
+        {key: value for key, value in entry.items() if value is not None and value != config.get(key)}
+        for entry in (service if several else [service])
+    ]
+    shown["trainingService"] = own if several else own[0]
     return yaml.safe_dump(shown, sort_keys=False, width=100, allow_unicode=True)
 
 

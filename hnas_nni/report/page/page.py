@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from importlib.resources import files
@@ -13,11 +14,12 @@ from typing import Any
 from hnas_nni.files import replacing
 from hnas_nni.report.comparison import Comparison
 from hnas_nni.report.page.comparisons import shown_comparisons
-from hnas_nni.report.page.figures import entropy_figure, position_figure, progress_figure, trade_off_figure
+from hnas_nni.report.page.figures import entropy_figure, position_figure, progress_figure
 from hnas_nni.report.page.history import SearchHistory
 from hnas_nni.report.page.literature import Literature
 from hnas_nni.report.page.sections import (
     architectures,
+    capitalized,
     facts,
     family,
     lead,
@@ -27,8 +29,10 @@ from hnas_nni.report.page.sections import (
     table_columns,
     table_rows,
     tiles,
+    winner_title,
 )
 from hnas_nni.report.page.theme import THEMES, variables
+from hnas_nni.report.page.trade_off import trade_off_figure
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 from hnas_nni.report.text import describe
 
@@ -83,6 +87,8 @@ def render_report(
     """Return a search's report as HTML; see :func:`write_report`."""
     from jinja2 import Environment
 
+    if not published:
+        history = replace(history, published=())
     literature = Literature(history) if published else None
     figures = _figures(history, literature)
     winner = history.winner
@@ -97,16 +103,20 @@ def render_report(
         family=family(history),
         nothing_ranked=nothing_ranked(history),
         winner=winner,
+        winner_title=winner_title(history),
+        winner_name=capitalized(winner.name) if winner else "",
         winner_cells=cells_svg(winner.genotype) if winner else None,
         winner_network=network_svg(winner.genotype.position, layers) if winner else None,
         winner_text=describe(winner.genotype, layers) if winner else "",
         published=published,
         published_notes=literature.notes if literature else [],
+        published_table=literature.table() if literature else None,
         figures=figures,
         comparisons=shown_comparisons(comparisons),
         **notes(history, pictures),
         columns=table_columns(history),
         rows=table_rows(history),
+        positions=sorted({entry.genotype.position for entry in history.ranking}),
         settings=settings_rows(history),
         configuration_name="config.yml" if history.unit == "trial" else "settings",
         refresh=refresh if history.state == "running" else None,
@@ -138,7 +148,7 @@ def _figures(history: SearchHistory, literature: Literature | None) -> dict[str,
 
 def _section_titles(history: SearchHistory, published: bool, compared: bool) -> list[tuple[str, str]]:
     titles = [("summary", "Summary")]
-    titles += [("winner", "Winner")] if history.winner else []
+    titles += [("winner", winner_title(history))] if history.winner else []
     titles += [("progress", "Progress"), ("policy", "Policy"), ("trade-off", "PSNR against cost")]
     titles += [("published", "Published networks")] if published else []
     titles += [("comparison", "Comparison")] if compared else []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.published import name_in_network
 from hnas_nni.report.page.history import Architecture, PolicyHistory, SearchHistory, Step
-from hnas_nni.run_folder import RunFolder, RunFolderError
+from hnas_nni.run_folder import RunFolder, RunFolderError, best_first
 
 _LEVELS = ("normal", "upsampling", "position")
 _STEP_COLUMNS = ("reward", "psnr", "gmacs", "validation_reward", "validation_psnr", "validation_psnr_best")
@@ -29,6 +31,9 @@ def read_run_history(path: Path) -> SearchHistory:
     settings: Mapping[str, Any] = about["settings"]
     epochs = run.epochs()
     _check_epochs(path, epochs)
+    ranking = tuple(_architecture(row, f"architecture {row['rank']}") for row in run.architectures())
+    measured = _measured(run.measured(), settings.get("rank_by", "reward"))
+    ranked = {entry.genotype for entry in ranking}
     data = settings.get("data", "unknown")
     created = about.get("created")
     return SearchHistory(
@@ -49,7 +54,10 @@ def read_run_history(path: Path) -> SearchHistory:
         cost_scale=settings.get("cost_scale"),
         steps=tuple(_step(row) for row in epochs),
         policy=_policy(epochs),
-        ranking=tuple(_architecture(row) for row in run.architectures()),
+        ranking=ranking or measured,
+        provisional=not ranking,
+        measured=tuple(entry for entry in measured if entry.genotype not in ranked) if ranking else (),
+        published=tuple(_architecture(row, name_in_network(row["name"], row["genotype"])) for row in run.published()),
         settings=settings,
         configuration=json.dumps(settings, indent=2, ensure_ascii=False),
         command=about.get("command", ""),
@@ -89,6 +97,19 @@ def _policy(epochs: Sequence[Mapping[str, float]]) -> PolicyHistory:
     )
 
 
-def _architecture(row: Mapping[str, Any]) -> Architecture:
-    figures = {name: row[name] for name in ("genotype", "reward", "psnr", "gmacs", "params")}
-    return Architecture(name=f"architecture {row['rank']}", **figures)
+def _architecture(row: Mapping[str, Any], name: str, **more: Any) -> Architecture:
+    figures = {column: row[column] for column in ("genotype", "reward", "psnr", "gmacs", "params")}
+    return Architecture(name=name, **figures, **more)
+
+
+def _measured(rows: Sequence[Mapping[str, Any]], rank_by: str) -> tuple[Architecture, ...]:
+    """Return what was measured after the epochs, best first, each architecture by its last measurement.
+
+    The last is with the weights that were trained the longest.
+    """
+    last = {row["genotype"]: row for row in rows}
+    times = Counter(row["genotype"] for row in rows)
+    return tuple(
+        _architecture(row, f"architecture of epoch {row['epoch']}", step=row["epoch"], evaluated=times[row["genotype"]])
+        for row in best_first(last.values(), rank_by)
+    )

@@ -13,16 +13,14 @@
     if (role === "heatmap") {
       trace.colorbar.tickfont = trace.colorbar.title.font = { color: colours.ink };
       trace.colorbar.thickness = narrow.matches ? 8 : 12;
-    } else if (trace.mode === "lines") {
-      trace.line = { ...trace.line, color: colour, width: role === "front" ? 1.5 : 2.5 };
-      if (role === "front") trace.line.dash = "dot";
     } else {
-      const symbol = { pareto: "diamond", winner: "star", published: "square" }[role] || "circle";
-      const size = { pareto: 11, winner: 19, published: 9, others: 8, points: 6 }[role] || 7;
-      const opacity = role === "points" ? 0.75 : 1;
-      trace.marker = { color: colour, symbol, size, opacity, line: { color: colours.card, width: 1 } };
-      trace.line = { ...trace.line, color: colour, width: 2 };
-      trace.textfont = { color: colours.ink, size: narrow.matches ? 9 : 11 };
+      const symbol = { pareto: "diamond", winner: "star", published: "square", paper: "square", measured: "circle-open" }[role] || "circle";
+      const size = { pareto: 11, winner: 19, published: 16, paper: 17, others: 8, points: 6 }[role] || 7;
+      const opacity = { points: 0.75, measured: 0.7 }[role] || 1;
+      trace.marker = { color: colour, symbol, size, opacity, line: { color: role === "measured" ? colour : colours.card, width: 1 } };
+      trace.line = { ...trace.line, color: colour, width: { front: 1.5, points: 2 }[role] || 2.5 };
+      if (role === "front") trace.line.dash = "dot";
+      trace.textfont = { color: colours.card, size: 11 };
     }
     return trace;
   }
@@ -45,7 +43,8 @@
     }
     if (layout.shapes) {
       styled.shapes = layout.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: colours.published } }));
-      styled.annotations = layout.annotations.map((note) => ({ ...note, font: { color: colours.published, size: 12 } }));
+      const own = { font: { color: colours.published, size: 12 }, bgcolor: colours.card, borderpad: 0 };
+      styled.annotations = layout.annotations.map((note) => ({ ...note, ...own }));
     }
     return styled;
   }
@@ -69,7 +68,11 @@
     for (const element of plots) {
       await draw(element);
       element.on("plotly_hover", (event) => { if (pointed(event) !== null && !pinned) inspect(pointed(event)); });
-      element.on("plotly_click", (event) => { if (pointed(event) !== null) choose(pointed(event)); });
+      element.on("plotly_click", (event) => {
+        if (pointed(event) === null) return;
+        choose(pointed(event));
+        reveal();
+      });
     }
     document.documentElement.dataset.ready = "yes";
   }
@@ -93,20 +96,24 @@
   }
 
   function inspect(rank) {
-    if (!inspector) return;
     const chosen = data.architectures[rank];
     inspector.replaceChildren();
     inspector.dataset.rank = rank;
-    made("h3", `${rank + 1}. ${chosen.name}`, inspector);
+    made("h3", chosen.title, inspector);
     made("p", chosen.figures, inspector);
     if (chosen.normal) {
+      const cells = made("div", "", inspector);
+      cells.className = "cells";
       for (const cell of ["normal", "upsampling"]) {
-        made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", inspector);
-        const picture = document.createElement("div");
+        const figure = made("figure", "", cells);
+        const title = made("h4", cell === "normal" ? "Normal cell" : "Upsampling cell", figure).textContent;
+        const picture = made("div", "", figure);
         picture.className = "scroll";
         picture.tabIndex = 0;
+        picture.role = "region";
+        picture.ariaLabel = title;
         picture.innerHTML = chosen[cell];  // drawn by hnas report, holds no input
-        inspector.append(picture);
+        watchScrolling(picture);
       }
     } else {
       made("pre", chosen.words, inspector);
@@ -125,6 +132,31 @@
     again.style.marginLeft = ".5rem";
     again.addEventListener("click", () => { pinned = false; again.remove(); });
   }
+
+  // Show the chosen architecture if little of it is in sight, as after a click far above it.
+  function reveal() {
+    const top = inspector.getBoundingClientRect().top;
+    const behavior = window.matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    if (top < 0 || top > window.innerHeight - 200) inspector.scrollIntoView({ block: "nearest", behavior });
+    inspector.tabIndex = -1;
+    inspector.focus({ preventScroll: true });
+  }
+
+  // --- what is wider than its box --------------------------------------------------------------------------
+  const sizes = new ResizeObserver((entries) => entries.forEach((entry) => showWhereMoreIs(entry.target)));
+
+  function watchScrolling(box) {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => showWhereMoreIs(box), { passive: true });
+  }
+
+  function showWhereMoreIs(box) {
+    const hidden = box.scrollWidth - box.clientWidth;
+    const sides = [box.scrollLeft > 1 && "left", box.scrollLeft < hidden - 1 && "right"];
+    if (hidden > 1) box.dataset.more = sides.filter(Boolean).join(" ");
+    else delete box.dataset.more;
+  }
+  document.querySelectorAll(".scroll").forEach(watchScrolling);
 
   // --- copying -------------------------------------------------------------------------------------------
   async function copyText(button, text) {
@@ -164,22 +196,43 @@
       body.append(...[...body.rows].sort((one, other) => compare(one, other) || one.dataset.rank - other.dataset.rank));
     }));
     const search = document.getElementById("search");
-    search.addEventListener("input", () => {
-      const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const position = document.getElementById("at-position");
+    // "sep. conv 5x5", "sep_conv_5x5" and "Sep-conv 5x5" are the same words; a number belongs to the word before it.
+    const plain = (text) => ` ${text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, " ").trim()} `.replace(/(\p{L}) (\d+) /gu, "$1#$2 ");
+    const phrases = new Map([...body.rows].map((row) => [row, row.dataset.phrases.split("|").map(plain)]));
+    const known = [...new Set([...phrases.values()].flat())];
+    // Words that end in a letter may still be being typed.
+    const holds = (phrase, words) => phrase.includes(/\d$/.test(words) ? ` ${words} ` : ` ${words}`);
+
+    // What was typed, as the longest phrases that stand in the table: each has to be in a row.
+    function asked() {
+      const words = plain(search.value).split(" ").filter(Boolean);
+      const found = [];
+      while (words.length) {
+        let n = words.length;
+        while (n > 1 && !known.some((phrase) => holds(phrase, words.slice(0, n).join(" ")))) n -= 1;
+        found.push(words.splice(0, n).join(" "));
+      }
+      return found;
+    }
+
+    function filter() {
+      const wanted = asked();
       let shown = 0;
       for (const row of body.rows) {
-        row.hidden = !words.every((word) => row.dataset.words.includes(word));
+        const there = wanted.every((words) => phrases.get(row).some((phrase) => holds(phrase, words)));
+        row.hidden = !there || (position.value && position.value !== row.dataset.position);
         shown += !row.hidden;
       }
       document.getElementById("matches").textContent = `${shown} of ${body.rows.length} architectures`;
-    });
+    }
+    search.addEventListener("input", filter);
+    position.addEventListener("change", filter);
     body.addEventListener("click", (event) => {
       const button = event.target.closest("button.show");
       if (!button) return;
       choose(Number(button.closest("tr").dataset.rank));
-      inspector.scrollIntoView({ block: "nearest", behavior: "smooth" });
-      inspector.tabIndex = -1;
-      inspector.focus({ preventScroll: true });
+      reveal();
     });
   }
   if (inspector) inspect(0);

@@ -15,10 +15,11 @@ from hnas_nni.report.text import cell_in_words
 
 
 class Row(NamedTuple):
-    """A row of the ranking: cells are ``(value to sort by, text, class)``."""
+    """A row of the ranking: cells are ``(value to sort by, text, class)``, phrases what a search looks for."""
 
     name: str
-    words: str
+    phrases: list[str]
+    position: int
     cells: list[tuple[Any, str, str]]
 
 
@@ -36,10 +37,24 @@ def lead(history: SearchHistory) -> str:
 
 
 def nothing_ranked(history: SearchHistory) -> str:
-    """Return why there is no architecture to show."""
-    if history.unit == "epoch":
+    """Return why there is no architecture to show, or no figure of them."""
+    if history.ranking:
+        return "No architecture has both a PSNR and multiply-adds."
+    if history.unit == "epoch" and history.steps:
         return "Architectures are drawn from the policy and ranked at the end of the search."
+    if history.unit == "epoch":
+        return "The first architectures are measured at the end of the first epoch."
     return "No trial has succeeded with a reward yet."
+
+
+def capitalized(text: str) -> str:
+    """Return a text that begins a line; names within it keep their letters."""
+    return text[:1].upper() + text[1:]
+
+
+def winner_title(history: SearchHistory) -> str:
+    """Return what the first of the ranking is."""
+    return "Winner so far" if history.provisional else "Winner"
 
 
 def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
@@ -47,7 +62,7 @@ def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
     winner = history.winner
     if winner is None:
         return []
-    shown = [("Reward", f"{winner.reward:.3f}", "of the winner")]
+    shown = [("Reward", f"{winner.reward:.3f}", f"of the {winner_title(history).lower()}")]
     if winner.psnr is not None:
         shown.append(("PSNR", f"{winner.psnr:.2f}", "dB on Y, during the search"))
     if winner.gmacs is not None:
@@ -91,9 +106,10 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
     if history.seconds:
         shown.append(("Ran for", ran_for(history.seconds)))
     if history.winner and history.winner.step is not None:
-        shown.append(("Winner found at", history.winner.name))
+        name = history.winner.name if history.unit == "trial" else f"{history.unit} {history.winner.step}"
+        shown.append((f"{winner_title(history)} found at", name))
     rewards = [step.reward for step in history.steps if step.reward is not None]
-    if len(rewards) >= 8:
+    if len(rewards) >= 8 and not history.is_family:
         quarter = len(rewards) // 4
         first, last = fmean(rewards[:quarter]), fmean(rewards[-quarter:])
         shown.append((f"Mean reward, first and last {quarter} {history.unit}s", f"{first:.2f} and {last:.2f}"))
@@ -112,8 +128,14 @@ def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
         if trials
         else "on the validation images, with the search's shared weights"
     )
+    if history.provisional:
+        where = (
+            "on the validation images after an epoch, with the shared weights of then (later ones are trained longer)"
+        )
     drawn = min(pictures, len(history.ranking))
     more = f" The first {drawn} have pictures." if drawn < len(history.ranking) else ""
+    if history.measured:
+        more += " Circles are architectures measured on the way, after an epoch, with the weights of then."
     one = "Each point is a trial; click one to see its cells below." if trials else "Each point is an epoch's mean."
     no_policy = "No result has been learnt yet." if not history.steps else "No history of the policy was found"
     if history.steps:
@@ -130,8 +152,10 @@ def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
 
 def table_columns(history: SearchHistory) -> list[tuple[str, str]]:
     """Return the ranking's columns as ``(title, class)``; those of class ``extra`` are left out on phones."""
-    named = [("Evaluation", "extra")] if history.unit == "trial" else []
-    times = [("Evaluated", "number extra")] if history.unit == "trial" else []
+    # Architectures of a final ranking are all measured once, at the end.
+    evaluated = history.unit == "trial" or history.provisional
+    named = [("Evaluation", "extra" if history.unit == "trial" else "number extra")] if evaluated else []
+    times = [("Evaluated", "number extra")] if evaluated else []
     return [
         ("Rank", "number"),
         *named,
@@ -149,25 +173,24 @@ def table_columns(history: SearchHistory) -> list[tuple[str, str]]:
 def table_rows(history: SearchHistory) -> list[Row]:
     """Return the ranking's rows."""
     front = pareto_set([(point.psnr, point.gmacs) for point in history.ranking])
-    kinds = [kind for _, kind in table_columns(history)]
+    columns = table_columns(history)
+    titles, kinds = [title for title, _ in columns], [kind for _, kind in columns]
     rows = []
     for place, entry in enumerate(history.ranking):
-        named = [(entry.name, entry.name)] if history.unit == "trial" else []
-        times = [(entry.evaluated, "once" if entry.evaluated == 1 else f"{entry.evaluated} times")]
-        values = [
-            (place + 1, str(place + 1)),
-            *named,
-            *([_cell(entry.reward_weight, "{:g}")] if history.is_family else []),
-            (entry.reward, f"{entry.reward:.4f}"),
-            _cell(entry.psnr, "{:.3f}"),
-            _cell(entry.gmacs, "{:.2f}"),
-            _cell(entry.params, "{:,}"),
-            (entry.genotype.position, str(entry.genotype.position)),
-            ("yes" if place in front else "no", "yes" if place in front else "\u2013"),
-            *(times if history.unit == "trial" else []),
-        ]
-        cells = [(value, text, kind) for (value, text), kind in zip(values, kinds, strict=True)]
-        rows.append(Row(entry.name, _words(entry).lower(), cells))
+        values = {
+            "Rank": (place + 1, str(place + 1)),
+            "Evaluation": (entry.name, entry.name) if history.unit == "trial" else (entry.step, f"epoch {entry.step}"),
+            "\u03bb": _cell(entry.reward_weight, "{:g}"),
+            "Reward": (entry.reward, f"{entry.reward:.4f}"),
+            "PSNR (dB)": _cell(entry.psnr, "{:.3f}"),
+            "GMAC": _cell(entry.gmacs, "{:.2f}"),
+            "Parameters": _cell(entry.params, "{:,}"),
+            "Position": (entry.genotype.position, str(entry.genotype.position)),
+            "Pareto set": ("yes" if place in front else "no", "yes" if place in front else "\u2013"),
+            "Evaluated": (entry.evaluated, "once" if entry.evaluated == 1 else f"{entry.evaluated} times"),
+        }
+        cells = [(*values[title], kind) for title, kind in zip(titles, kinds, strict=True)]
+        rows.append(Row(entry.name, _phrases(entry), entry.genotype.position, cells))
     return rows
 
 
@@ -175,24 +198,25 @@ def _cell(value: float | None, form: str) -> tuple[Any, str]:
     return ("", "\u2013") if value is None else (value, form.format(value))
 
 
-def _words(entry: Architecture) -> str:
-    """Return what a search in the table looks through."""
+def _phrases(entry: Architecture) -> list[str]:
+    """Return what a search in the table finds an architecture by."""
     operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
     labels = operation_names()
     names = [labels[operation] for operation in operations]
-    return " ".join([entry.name, f"position {entry.genotype.position}", *operations, *names])
+    return [entry.name, f"position {entry.genotype.position}", *operations, *names]
 
 
 def architectures(history: SearchHistory, pictures: int) -> list[dict[str, Any]]:
-    """Return what the page shows of each architecture when it is chosen, in the order of the ranking."""
+    """Return what the page shows of each architecture when it is chosen, as :attr:`SearchHistory.architectures`."""
     shown = []
-    for place, entry in enumerate(history.ranking):
+    first_published = len(history.ranking) + len(history.measured)
+    for place, entry in enumerate(history.architectures):
         document: dict[str, Any] = {
-            "name": entry.name,
+            "title": f"{place + 1}. {entry.name}" if place < len(history.ranking) else capitalized(entry.name),
             "figures": _figures(entry, history),
             "genotype": entry.genotype.to_dict(),
         }
-        if place < pictures:
+        if place < pictures or place >= first_published:
             document |= cells_svg(entry.genotype)
         else:
             document["words"] = "\n".join(
