@@ -6,6 +6,7 @@
 ``measured.csv``           the architectures measured after each epoch, see :data:`MEASURED_COLUMNS`
 ``architectures.csv``      the ranking, see :data:`ARCHITECTURE_COLUMNS`; missing while the search runs
 ``genotypes/01.json`` ..   the ranked genotypes; ``winner.json`` is the best
+``winner.safetensors``     its network, with the shared weights
 ``published.csv``          the paper's cells, measured as the ranking was, see :data:`PUBLISHED_COLUMNS`
 ``supernet.safetensors``   the shared weights
 ``checkpoint.pt``          what the search goes on from
@@ -36,6 +37,7 @@ PUBLISHED = "published.csv"
 ARCHITECTURES = "architectures.csv"
 GENOTYPES = "genotypes"
 WINNER = "winner.json"
+WINNER_WEIGHTS = "winner.safetensors"
 SUPERNET = "supernet.safetensors"
 CHECKPOINT = "checkpoint.pt"
 TENSORBOARD = "tensorboard"
@@ -54,6 +56,7 @@ EPOCH_COLUMNS = (
     "validation_psnr",
     "validation_psnr_best",
     "validation_reward",
+    "validation_gmacs",
     "entropy_normal",
     "entropy_upsampling",
     "entropy_position",

@@ -41,6 +41,11 @@ def check_seed(name: str, value: int) -> None:
         raise ValueError(f"{name}: {value!r} is not valid; give a whole number from 0 to {2**32 - 1}")
 
 
+def absolute_images(source: str) -> str:
+    """Return a source of images so that it is found from any folder: :data:`EMBEDDED`, or an absolute path."""
+    return source if source == EMBEDDED else str(Path(source).expanduser().resolve())
+
+
 def check_images(name: str, source: str | None) -> None:
     """Raise ValueError if a source of images is neither :data:`EMBEDDED` nor a folder; None, nothing, is accepted.
 

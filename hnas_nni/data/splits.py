@@ -30,6 +30,15 @@ class Splits(NamedTuple):
     validation: list[ImagePair]
     """Chooses among finished architectures."""
 
+    def digest(self) -> str:
+        """Return a text that is another one when an image changes, comes or goes."""
+        found = hashlib.blake2b(digest_size=16)
+        for pair in (pair for pairs in self for pair in pairs):
+            for image in (pair.lr, pair.hr):
+                found.update(repr((pair.name, image.shape)).encode())
+                found.update(image.tobytes())
+        return found.hexdigest()
+
 
 Source = str | os.PathLike[str]
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_skip_unusable, add_threads
 from hnas_nni.cli.terminal import table
+from hnas_nni.setting_values import absolute_images
 from strategies.search.settings import MINIATURE, NORMALIZATIONS, PRECISIONS, RANKINGS, SearchSettings
 
 HELP = "search with shared weights (the paper's Algorithm 1)"
@@ -136,7 +137,9 @@ def settings_of(options: argparse.Namespace) -> SearchSettings:
         if getattr(options, field.name) is not None
     }
     if "data" in given:
-        given["data"] = tuple(given["data"])
+        given["data"] = tuple(map(absolute_images, given["data"]))
+    if "validation" in given:
+        given["validation"] = absolute_images(given["validation"])
     return SearchSettings(**{**(MINIATURE if options.miniature else {}), **given})
 
 

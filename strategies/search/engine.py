@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.devices import choose_device
 from hnas_nni.files import replacing
 from hnas_nni.genotype import POSITION_LABEL
+from hnas_nni.model_file import save
 from hnas_nni.run_folder import RunFolder, RunFolderError
 from hnas_nni.training import cosine_learning_rate
 from strategies.layout import NETWORK_LEVEL
@@ -143,6 +144,7 @@ class WeightSharingSearch:
             PatchSampler(pairs, settings.scale, settings.patch, self._device, settings.seed + offset)
             for pairs, offset in ((self._splits.weight, 0), (self._splits.controller, _CONTROLLER_SEED))
         ]
+        self._digest = self._splits.digest()
         self._epoch = 0
         self._step = 0
         self._sums = dict.fromkeys(("reward", "psnr", "gmacs"), 0.0)
@@ -154,7 +156,7 @@ class WeightSharingSearch:
         settings = self.settings
         steps = settings.weight_steps + settings.controller_steps
         with (
-            TensorBoardLog(self.folder.path / names.TENSORBOARD, self._epoch) as log,
+            TensorBoardLog(self.folder.path / names.TENSORBOARD, self._rows) as log,
             tqdm(
                 total=settings.epochs * steps,
                 initial=self._epoch * steps + self._step,
@@ -171,7 +173,7 @@ class WeightSharingSearch:
                         self._checkpoint()
                 row = self._end_epoch()
                 log.add(row)
-                bar.set_postfix(PSNR=f"{row['validation_psnr']:.2f}", GMAC=f"{row['gmacs']:.1f}")
+                bar.set_postfix(PSNR=f"{row['validation_psnr']:.2f}", GMAC=f"{row['validation_gmacs']:.1f}")
                 if self._on_epoch is not None:
                     self._on_epoch(row)
 
@@ -218,9 +220,9 @@ class WeightSharingSearch:
             "seconds": round(self._elapsed(), 3),
             "loss": loss,
             **{name: total / steps if steps else math.nan for name, total in self._sums.items()},
-            "validation_psnr": sum(psnrs) / len(psnrs),
+            "validation_psnr": fmean(psnrs),
             "validation_psnr_best": max(psnrs),
-            "validation_reward": sum(entry["reward"] for entry in measured) / len(measured),
+            **{f"validation_{name}": fmean(entry[name] for entry in measured) for name in ("reward", "gmacs")},
             **{f"entropy_{name}": statistics["entropy"][name] for name in ("normal", "upsampling")},
             "entropy_position": statistics["entropy"][NETWORK_LEVEL],
             "weight_learning_rate": self._learning_rate((self._epoch + 1) * settings.weight_steps - 1),
@@ -254,6 +256,7 @@ class WeightSharingSearch:
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
         with replacing(self.folder.path / names.SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
+        save(self.training.supernet.freeze(rows[0]["genotype"].to_sample()), self.folder.path / names.WINNER_WEIGHTS)
         self.folder.write_published(
             measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
         )
@@ -272,6 +275,7 @@ class WeightSharingSearch:
             "epoch": self._epoch,
             "step": self._step,
             "seconds": self._elapsed(),
+            "images": self._digest,
             "rows": self._rows,
             "measured": self._measured,
             "sums": self._sums,
@@ -291,9 +295,8 @@ class WeightSharingSearch:
             return
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
-        except (RuntimeError, EOFError, IndexError, ValueError, pickle.UnpicklingError) as error:
-            raise self._damaged(path, error) from None
-        try:
+            if state["images"] != self._digest:
+                raise RunFolderError(f"{self.folder.path}: its images have changed since; start in another folder")
             self.policy.load_state_dict(_on_cpu(state["policy"]))
             self.training.load_state_dict(state["training"])
             for sampler, saved in zip(self._samplers, state["samplers"], strict=True):
@@ -302,7 +305,9 @@ class WeightSharingSearch:
             self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
             self._measured = state["measured"]
             self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
-        except (RuntimeError, KeyError) as error:
+        except RunFolderError:
+            raise
+        except Exception as error:  # what a damaged file leads to is of many types
             raise self._damaged(path, error) from None
         # A kill may have come between the state and the tables.
         self._write_tables()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,14 +14,17 @@ class TensorBoardLog:
     ----------
     folder
         Of the event files.
-    first_epoch
-        Epochs done before this session. What an earlier session wrote after them, before it was killed, is hidden.
+    rows
+        Epochs done before this session. The last is written again, as a kill may have come before it was written, and
+        what an earlier session wrote from there on is hidden.
     """
 
-    def __init__(self, folder: Path, first_epoch: int) -> None:
+    def __init__(self, folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=first_epoch + 1 if first_epoch else None)
+        self._writer = SummaryWriter(str(folder), purge_step=len(rows) if rows else None)
+        for row in rows[-1:]:
+            self.add(row)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Write one epoch; ``entropy_normal`` becomes ``entropy/normal``."""

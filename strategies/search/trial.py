@@ -68,7 +68,7 @@ def _run(settings: SearchSettings) -> None:
             {
                 "default": row["validation_reward"],
                 "psnr": row["validation_psnr"],
-                "gmacs": row["gmacs"],
+                "gmacs": row["validation_gmacs"],
                 "epoch": row["epoch"],
             }
         )
