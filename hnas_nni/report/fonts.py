@@ -30,7 +30,7 @@ def font_for(text: str, size: float, *, bold: bool = False) -> tuple[str, ImageF
 
 @cache
 def _characters(file: Path) -> frozenset[str]:
-    return frozenset(map(chr, FT2Font(file).get_charmap()))
+    return frozenset(map(chr, FT2Font(str(file)).get_charmap()))
 
 
 def _installed(lacking: set[str]) -> Iterator[Path]:
