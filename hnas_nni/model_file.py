@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from hnas_nni.files import replacing
 from hnas_nni.genotype import Genotype
@@ -38,7 +39,8 @@ def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
     }
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
+        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
@@ -69,10 +71,27 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
                 raise ModelFileError(f"{path}: version {metadata.get('version')} can't be read; update hnas-nni")
             genotype = Genotype.from_json(metadata["genotype"])
             network = genotype.build(*(int(metadata[key]) for key in ("scale", "channels", "layers")))
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except ModelFileError:
         raise
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelFileError(f"{path}: damaged or not a model of hnas-nni ({reason})") from error
+    _check(tensors, network, path)
+    network.load_state_dict(tensors)
     return network.to(device).eval()
+
+
+def _check(tensors: dict[str, torch.Tensor], network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+    """Check that a file has the tensors of its network."""
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    problems = [f"tensor {name} is missing" for name in expected if name not in tensors]
+    problems += [f"tensor {name} is not of its network" for name in tensors if name not in expected]
+    problems += [
+        f"tensor {name} has the shape {tuple(tensor.shape)}, not {expected[name]}"
+        for name, tensor in tensors.items()
+        if expected.get(name) not in (None, tuple(tensor.shape))
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ModelFileError(f"{path}: damaged: {problems[0]}{more}")

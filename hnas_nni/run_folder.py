@@ -229,6 +229,23 @@ class RunFolder:
         """
         return self._read_architectures(ARCHITECTURES, {"rank": int, "pareto": lambda text: text == "1"})
 
+    def ranking(self) -> list[dict[str, Any]]:
+        """Return :meth:`architectures` of a search that has come to them.
+
+        Raises
+        ------
+        RunFolderError
+            If the search has not ended, or the file is damaged.
+        """
+        rows = self.architectures()
+        if not rows:
+            done, planned = len(self.epochs()), self.about()["settings"].get("epochs")
+            raise RunFolderError(
+                f"{self.path}: architectures are ranked when the search ends; {done} of {planned} epochs are "
+                f"done, {'wait for the rest' if self.running else 'start hnas search again to go on'}"
+            )
+        return rows
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep a second search out of the folder for the while; the lock ends with the process.

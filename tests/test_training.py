@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from rounding import same_psnr
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from hnas_nni import HNAS_A, Genotype
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
@@ -142,5 +145,19 @@ def test_files_that_are_no_models_are_named(tmp_path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelFileError, match=r"cut\.safetensors: damaged"):
         load(tmp_path / "cut.safetensors")
+    tensors = load_file(tmp_path / "a.safetensors")
+    with safe_open(tmp_path / "a.safetensors", "pt") as file:
+        metadata = file.metadata()
+    first, second, *_ = tensors
+    for changed, message in (
+        ({first: None}, f"damaged: tensor {first} is missing"),
+        ({first: None, second: None}, f"damaged: tensor {first} is missing (and 1 more)"),
+        ({second: torch.zeros(1, 2)}, f"tensor {second} has the shape (1, 2), not {tuple(tensors[second].shape)}"),
+        ({"own": torch.zeros(1)}, "damaged: tensor own is not of its network"),
+    ):
+        kept = {name: tensor for name, tensor in (tensors | changed).items() if tensor is not None}
+        save_file(kept, tmp_path / "changed.safetensors", metadata)
+        with pytest.raises(ModelFileError, match=f"changed.safetensors: .*{re.escape(message)}$"):
+            load(tmp_path / "changed.safetensors")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "none" / "a.safetensors")

@@ -15,6 +15,7 @@ from importlib import import_module
 
 from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
+from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
 COMMANDS = {
     "data": "hnas_nni.cli.data",
@@ -39,9 +40,11 @@ exit codes:
   2    the input can't be used; a line on standard error says what to change
   130  interrupted
   141  the reader of a pipe went away
+  143  ended by SIGTERM
 """
 _BROKEN_PIPE = 128 + 13
 _INTERRUPTED = 128 + 2
+_TERMINATED = 128 + 15
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,23 +59,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0, or 2 if the input was bad (one line on stderr says what), 130 if interrupted, 141 if the reader of
-        a pipe went away.
+        a pipe went away, 143 after SIGTERM.
     """
     command = "hnas"
     verbose = False
     try:
-        options = make_parser().parse_args(argv)
+        options = _parse(argv)
         verbose = options.verbose
         if verbose:
             _show_log()
         command = f"hnas {options.command}"
-        code = import_module(COMMANDS[options.command]).run(options)
+        with raising_on_sigterm():
+            code = import_module(COMMANDS[options.command]).run(options)
         sys.stdout.flush()
         return code or 0
     except SystemExit as exit:  # argparse, after help or an error
         return int(exit.code or 0)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Terminated:
+        return _TERMINATED
     except BrokenPipeError:
         # Python would complain at its end, when it flushes what nobody reads any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -112,6 +118,18 @@ def subcommands(parser: argparse.ArgumentParser) -> Iterator[tuple[tuple[str, ..
         for name, child in group.choices.items():
             for words, leaf in subcommands(child):
                 yield (name, *words), leaf
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Take the command line apart; what a command does not know is its own error, with its own help."""
+    parser = make_parser()
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        leaves = dict(subcommands(parser))
+        words = (options.command,)
+        leaf = leaves.get(words) or leaves[(*words, options.action)]
+        leaf.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _show_log() -> None:

@@ -11,10 +11,11 @@ from hnas_nni.published import published
 
 if TYPE_CHECKING:
     from hnas_nni.experiments import TrialRecord
+    from hnas_nni.run_folder import RunFolder
 
 GENOTYPE_HELP = (
-    "a genotype's JSON file, a model file (.safetensors), a trial as EXPERIMENT:TRIAL, "
-    "or one of the paper's: HNAS-A, HNAS-B, HNAS-C"
+    "a genotype's JSON file, a model file (.safetensors), a trial as EXPERIMENT:TRIAL, one that hnas search found as "
+    "RUN:RANK, or one of the paper's: HNAS-A, HNAS-B, HNAS-C"
 )
 _MODEL_SUFFIX = ".safetensors"
 
@@ -43,24 +44,28 @@ def read_architecture(name: str) -> NamedArchitecture:
     Parameters
     ----------
     name
-        ``HNAS-A``, ``-B`` or ``-C``; a genotype's file; a model file; or ``EXPERIMENT:TRIAL``: NNI's id or the folder
-        of an experiment (left out, the latest), and a trial's id, its number, or ``best``.
+        ``HNAS-A``, ``-B`` or ``-C``; a genotype's file; a model file; ``EXPERIMENT:TRIAL``: NNI's id or the folder of
+        an experiment (left out, the latest), and a trial's id, its number, or ``best``; or ``RUN:RANK``: the folder of
+        a search with shared weights, and a place in its ranking, or ``best``.
 
     Raises
     ------
     FileNotFoundError
         If it is none of these.
     ValueError
-        If the file is damaged, or there is no such experiment or trial.
+        If the file is damaged, or there is no such experiment, trial or place.
     """
     genotype = published(name)
     if genotype is not None:
         return NamedArchitecture(genotype)
-    experiment, colon, trial = name.rpartition(":")
+    search, colon, one = name.rpartition(":")
     if Path(name).exists():
         return _from_model(Path(name)) if name.endswith(_MODEL_SUFFIX) else NamedArchitecture(Genotype.from_json(name))
-    if colon and trial:
-        return _from_trial(experiment or None, trial)
+    if colon and one:
+        from hnas_nni.run_folder import RunFolder
+
+        run = RunFolder(search)
+        return _from_run(run, one) if search and run.exists else _from_trial(search or None, one)
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 
@@ -89,6 +94,17 @@ def _from_trial(experiment: str | None, name: str) -> NamedArchitecture:
         if left.genotype == trial.genotype:
             return left
     return NamedArchitecture(trial.genotype)
+
+
+def _from_run(run: RunFolder, name: str) -> NamedArchitecture:
+    from hnas_nni.run_folder import RunFolderError
+
+    rows = {str(row["rank"]): row for row in run.ranking()}
+    row = rows.get("1" if name == "best" else name)
+    if row is None:
+        raise RunFolderError(f"{run.path}: has no architecture {name}; give its rank, 1 to {len(rows)}, or best")
+    settings = run.about()["settings"]
+    return NamedArchitecture(row["genotype"], *(settings.get(size) for size in ("scale", "channels", "layers")))
 
 
 def _find(experiment: str, trials: list[TrialRecord], name: str) -> TrialRecord:

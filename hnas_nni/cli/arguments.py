@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 
 from hnas_nni.cli.architecture import GENOTYPE_HELP, NamedArchitecture, read_architecture
+from hnas_nni.files import check_writable
 from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "add_verbose",
     "add_working_dir",
     "check_output",
+    "check_output_folder",
     "network_sizes",
     "read_genotype",
     "use_threads",
@@ -37,23 +40,19 @@ def read_genotype(name: str) -> Genotype:
     return read_architecture(name).genotype
 
 
-def add_network_size(parser: argparse.ArgumentParser, *, of_model: bool = False) -> None:
-    """Add ``--layers``, ``--scale`` and ``--channels``, with the sizes of the paper's final networks.
-
-    With `of_model` those that are not given are None; :func:`network_sizes` then decides.
-    """
+def add_network_size(parser: argparse.ArgumentParser) -> None:
+    """Add ``--layers``, ``--scale`` and ``--channels``; of those that are not given :func:`network_sizes` decides."""
     for name, metavar, what in (
         ("layers", "N", "L, blocks of the network"),
         ("scale", "S", "upscaling factor: 2, 3 or 4"),
         ("channels", "N", "C, channels of an operation"),
     ):
-        usual = f"the model's, or {_SIZES[name]}" if of_model else str(_SIZES[name])
-        default = None if of_model else _SIZES[name]
-        parser.add_argument(f"--{name}", type=int, default=default, metavar=metavar, help=f"{what} ({usual})")
+        usual = f"the model's, or {_SIZES[name]}"
+        parser.add_argument(f"--{name}", type=int, metavar=metavar, help=f"{what} ({usual})")
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else the paper's."""
+    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks."""
     sizes = {}
     for name in ("scale", "channels", "layers"):
         given, found = getattr(options, name), getattr(architecture, name)
@@ -144,6 +143,8 @@ def check_output(path: Path, force: bool) -> None:
         If it is a folder.
     FileNotFoundError
         If its folder does not exist.
+    OSError
+        If its name is too long, or nothing can be written to its folder.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
@@ -151,3 +152,21 @@ def check_output(path: Path, force: bool) -> None:
         raise FileExistsError(f"{path}: exists already; give another name, or --force to replace it")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder; create it, or give another place for {path.name}")
+    with suppress(FileNotFoundError):
+        path.lstat()  # complains of a name that is too long
+    check_writable(path.parent)
+
+
+def check_output_folder(path: Path) -> None:
+    """Check that files can be written to a folder, which need not be there, before the work for them begins.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is a file.
+    PermissionError
+        If nothing can be written to it.
+    """
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"{path}: is a file; give the name of a folder")
+    check_writable(path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.cli.arguments import add_force, add_json, add_working_dir, check_output
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, add_working_dir, check_output
 from hnas_nni.cli.terminal import strong, table
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_force(parser)
     add_working_dir(parser)
     add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -102,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
     print(table(ranking.header, ranking.rows[: options.top]))
     if len(ranking.rows) > options.top:
         print(f"and {len(ranking.rows) - options.top} more; --top {len(ranking.rows)} shows all")
-    for line in [*([ranking.note] if ranking.note else []), *written]:
+    for line in [*([ranking.note] if ranking.note else []), *([] if options.quiet else written)]:
         print(f"\n{line}")
 
 
@@ -151,13 +152,7 @@ def _of_run(run: Any, options: argparse.Namespace) -> _Ranking:
     weight = settings.get("reward_lambda")
     if options.reward_lambda not in (None, weight):
         raise RunFolderError(f"--lambda: {run.path} is a search with {weight:g}, not {options.reward_lambda:g}")
-    rows = run.architectures()
-    if not rows:
-        done = len(run.epochs())
-        raise RunFolderError(
-            f"{run.path}: architectures are ranked when the search ends; {done} of {settings.get('epochs')} epochs are "
-            f"done, {'wait for the rest' if run.running else 'start hnas search again to go on'}"
-        )
+    rows = run.ranking()
 
     def write_weights(path: Path) -> None:
         raise RunFolderError(_shared(str(run.path)))

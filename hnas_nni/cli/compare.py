@@ -7,16 +7,22 @@ hnas report puts the same into the report of a search.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hnas_nni.cli.arguments import add_force, add_quiet, check_output
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output
 from hnas_nni.cli.comparison_options import add_comparison_options, check_comparison, compare_models
-from hnas_nni.cli.inference_options import MODEL_HELP
+from hnas_nni.cli.inference_options import MODELS_HELP
+
+if TYPE_CHECKING:
+    from hnas_nni.report.comparison import Comparison
 
 HELP = "draw what models make of images, side by side"
 _EXAMPLES = """\
 examples:
   hnas compare a.safetensors b.safetensors --data Set5 --out comparison.png
+  hnas compare plain=runs/a/best.safetensors long=runs/b/best.safetensors --data Set5 --out comparison.png
   hnas compare a.safetensors --data Set14 --images img_003 img_013 --crop-size 48 --out comparison.png
   hnas compare a.safetensors --data photos --images chelsea --crop 130,90,64,48 --out cat.png
   hnas compare a.safetensors --data Set5 --crop img_001=40,60,64,64 --crop img_002=200,10,64,64 --out two.png
@@ -26,10 +32,11 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hnas compare``."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to write (.png)")
     add_comparison_options(parser, data_required=True)
     add_force(parser)
+    add_json(parser)
     add_quiet(parser)
 
 
@@ -43,5 +50,20 @@ def run(options: argparse.Namespace) -> None:
     from hnas_nni.report.comparison_picture import draw, stack, write_png
 
     write_png(stack([draw(comparison) for comparison in comparisons]), options.out)
-    if not options.quiet:
+    if options.json:
+        shown = {"file": str(options.out), "images": [_data(comparison) for comparison in comparisons]}
+        print(json.dumps(shown, indent=2, allow_nan=False))
+    elif not options.quiet:
         print(f"drawn to {options.out}: {', '.join(comparison.name for comparison in comparisons)}")
+
+
+def _data(comparison: Comparison) -> dict[str, Any]:
+    from hnas_nni.report.scores import finite
+
+    scores = {detail.name: detail.score for detail in comparison.details if detail.score is not None}
+    return {
+        "image": comparison.name,
+        "scale": comparison.scale,
+        "crop": comparison.crop._asdict(),
+        "models": [{"model": name, "psnr": finite(psnr), "ssim": ssim} for name, (psnr, ssim) in scores.items()],
+    }

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import use_threads
 from hnas_nni.cli.inference_options import add_inference_options
+from hnas_nni.defaults import CROP_SIZE
 
 if TYPE_CHECKING:
     from hnas_nni.data import ImagePair
     from hnas_nni.report.comparison import Comparison, Crop
 
 _FIRST_IMAGES = 3
-DEFAULT_CROP_SIZE = 64
 
 
 def add_comparison_options(parser: argparse._ActionsContainer, *, data_required: bool) -> None:
@@ -41,9 +41,9 @@ def add_comparison_options(parser: argparse._ActionsContainer, *, data_required:
     parser.add_argument(
         "--crop-size",
         type=int,
-        default=DEFAULT_CROP_SIZE,
+        default=CROP_SIZE,
         metavar="N",
-        help="side of the detail that is looked for (%(default)s)",
+        help=f"side of the detail that is looked for ({CROP_SIZE}, or less where an image is smaller)",
     )
     add_inference_options(parser)
 
@@ -97,6 +97,8 @@ def compare_models(options: argparse.Namespace) -> list[Comparison]:
     device = choose_device(options.device)
     models = read_models(options.models, options.scale, device, ensemble=options.self_ensemble)
     pairs = _chosen(load_pairs(options.data, models[0].scale), options, [name for name in crops if name is not None])
+    for pair in pairs:
+        _check_crop_size(options.crop_size, pair)
     comparisons = []
     with tqdm(total=len(models) * len(pairs), unit="image", disable=True if options.quiet else None) as bar:
         for pair in pairs:
@@ -108,6 +110,15 @@ def compare_models(options: argparse.Namespace) -> list[Comparison]:
             crop = crops.get(pair.name, crops.get(None))
             comparisons.append(compare(pair, results, crop=crop, crop_size=options.crop_size))
     return comparisons
+
+
+def _check_crop_size(size: int, pair: ImagePair) -> None:
+    height, width = pair.hr.shape[:2]
+    if size > min(height, width) and size != CROP_SIZE:
+        raise ValueError(
+            f"--crop-size: {size} is more than {pair.name} has, which is {width}x{height} pixels; "
+            f"give at most {min(height, width)}"
+        )
 
 
 def _crops(options: argparse.Namespace) -> dict[str | None, Crop]:

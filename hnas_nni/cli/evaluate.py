@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output, use_threads
-from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output, check_output_folder, use_threads
+from hnas_nni.cli.inference_options import MODELS_HELP, add_inference_options
 from hnas_nni.cli.terminal import table
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hnas evaluate``."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument("models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     parser.add_argument(
         "--data",
         nargs="+",
@@ -160,8 +160,8 @@ def _check_outputs(options: argparse.Namespace) -> bool:
             check_output(path, options.force)
         if path != _STANDARD_OUTPUT and paths.count(path) > 1:
             raise ValueError(f"{path}: given for two outputs; give different files")
-    if options.save_images is not None and options.save_images.exists() and not options.save_images.is_dir():
-        raise NotADirectoryError(f"{options.save_images}: is a file; give the name of a folder")
+    if options.save_images is not None:
+        check_output_folder(options.save_images)
     return options.json or _STANDARD_OUTPUT in paths
 
 

@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hnas_nni.cli.arguments import add_force, add_json, check_output
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output
 
 HELP = "export a trained network to ONNX, TorchScript or torch.export"
 _FORMATS = ("onnx", "torchscript", "exported")
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_force(parser)
     add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -52,6 +53,8 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         figures = {"file": str(options.out), "format": name, "bytes": size, "max_abs_difference": difference}
         print(json.dumps({**figures, "tolerance": TOLERANCE}, indent=2))
+        return
+    if options.quiet:
         return
     print(f"{options.out}: {FORMATS[name].title}, {size:,} bytes")
     print(f"largest difference to torch: {difference:.1e} (at most {TOLERANCE:.0e} is accepted)")

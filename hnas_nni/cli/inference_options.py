@@ -8,6 +8,7 @@ from typing import Literal
 from hnas_nni.cli.arguments import add_device, add_threads
 
 MODEL_HELP = "a model file (.safetensors), or bicubic"
+MODELS_HELP = f"{MODEL_HELP}; as NAME=MODEL with what to call it (the file's name, or of best and last the folder's)"
 
 
 def add_inference_options(parser: argparse._ActionsContainer) -> None:

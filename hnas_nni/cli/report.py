@@ -18,7 +18,7 @@ from hnas_nni.cli.comparison_options import (
     compare_models,
     refuse_comparison_options,
 )
-from hnas_nni.cli.inference_options import MODEL_HELP
+from hnas_nni.cli.inference_options import MODELS_HELP
 
 if TYPE_CHECKING:
     from hnas_nni.report.page import SearchHistory
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_working_dir(parser)
     add_quiet(parser)
     group = parser.add_argument_group("comparison", "what trained networks make of images, details side by side")
-    group.add_argument("--compare", dest="models", nargs="+", metavar="MODEL", help=MODEL_HELP)
+    group.add_argument("--compare", dest="models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     add_comparison_options(group, data_required=False)
 
 

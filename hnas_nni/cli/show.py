@@ -12,6 +12,7 @@ from hnas_nni.cli.arguments import (
     add_force,
     add_json,
     add_network_size,
+    add_quiet,
     check_output,
     network_sizes,
 )
@@ -25,6 +26,7 @@ examples:
   hnas show genotype.json --out it.svg   the same, and a picture (.svg, .png or .pdf)
   hnas show winner.safetensors --out it.pdf      a trained model, at its own size
   hnas show AbC12xyz:17 --out it.png     trial 17 of an experiment; also AbC12xyz:best, and :best of the latest
+  hnas show runs/first:best              the winner of a run folder of hnas search; runs/first:3 is the third
   hnas show HNAS-B --scale 3 --channels 32 --json
 """
 
@@ -35,8 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("genotype", metavar="GENOTYPE", help=GENOTYPE_HELP)
     parser.add_argument("--out", type=Path, metavar="FILE", help="draw it to FILE: .svg, .png or .pdf")
     add_force(parser)
-    add_network_size(parser, of_model=True)
+    add_network_size(parser)
     add_json(parser)
+    add_quiet(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -74,5 +77,5 @@ def run(options: argparse.Namespace) -> None:
         f"(convolutions {cost.conv_macs / 1e9:.1f} G, transposed convolutions {cost.deconv_macs / 1e9:.1f} G)"
     )
     print(f"  parameters     {cost.params:,}")
-    if options.out is not None:
+    if options.out is not None and not options.quiet:
         print(f"\ndrawn to {options.out}")

@@ -50,8 +50,9 @@ def print_error(command: str, message: str) -> None:
 
 def one_line(error: Exception) -> str:
     """Return what an exception says, in one line, without the numbers of the operating system."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror.lower()}"
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return place + error.strerror.lower()
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hnas_nni.cli.architecture import read_architecture
 from hnas_nni.cli.arguments import (
     GENOTYPE_HELP,
     add_device,
@@ -22,7 +23,7 @@ from hnas_nni.cli.arguments import (
     add_quiet,
     add_skip_unusable,
     add_threads,
-    read_genotype,
+    network_sizes,
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
@@ -103,13 +104,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
-    genotype = read_genotype(options.genotype)
-    names = [name for name in TrainingSettings.__dataclass_fields__ if name not in {"data", "validation", "init"}]
+    architecture = read_architecture(options.genotype)
+    genotype, sizes = architecture.genotype, network_sizes(options, architecture)
+    others = {"data", "validation", "init", *sizes}
+    same = {name: getattr(options, name) for name in TrainingSettings.__dataclass_fields__ if name not in others}
     settings = TrainingSettings(
         data=tuple(_absolute(folder) for folder in options.data),
         validation=options.validation and _absolute(options.validation),
         init=options.init and str(Path(options.init).resolve()),
-        **{name: getattr(options, name) for name in names},
+        **{**sizes, **same},
     )
     settings.check()
     genotype.check_layers(settings.layers)

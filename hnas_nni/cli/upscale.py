@@ -9,13 +9,16 @@ pictures are computed in tiles. A file that can't be used is reported, and the o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from hnas_nni.cli.arguments import add_force, add_quiet, use_threads
+from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output_folder, use_threads
 from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
+from hnas_nni.cli.pictures import Job, Taken, jobs_of
 from hnas_nni.cli.terminal import one_line, print_error
+from hnas_nni.defaults import JPEG_QUALITY, MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -29,14 +32,30 @@ examples:
   hnas upscale model.safetensors holiday/ scans/*.tif --out upscaled --format png
   hnas upscale bicubic --scale 3 photo.png --out upscaled
   hnas upscale model.safetensors poster.png --out upscaled --tile 256 --self-ensemble
+  hnas upscale model.safetensors holiday/ --out upscaled --json
 """
 _FORMATS = ("png", "jpeg", "tiff", "webp", "bmp", "ppm")
 
 
-class _Job(NamedTuple):
-    source: Path
-    target: Path
-    """Without the ending, which follows from the format where none was asked for."""
+@dataclass(frozen=True)
+class _Upscaled:
+    """A picture that was written, as ``--json`` shows it."""
+
+    source: str
+    file: str
+    format: str
+    width: int
+    height: int
+    frames_in_source: int
+    rounded_to_8_bits: bool
+    tiled: bool
+    """In tiles that can be told apart."""
+
+    def __str__(self) -> str:
+        frames = f" (first of {self.frames_in_source} frames)" if self.frames_in_source > 1 else ""
+        depth = ", 16 bits rounded to 8" if self.rounded_to_8_bits else ""
+        tiles = ", in tiles: channel attention averages over each" if self.tiled else ""
+        return f"{self.source}{frames} -> {self.file}: {self.width}x{self.height}{depth}{tiles}"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,15 +66,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to; made if need be")
     add_inference_options(parser)
     parser.add_argument("--format", choices=_FORMATS, help="format to write (that of each picture)")
-    parser.add_argument("--quality", type=int, default=95, metavar="N", help="of JPEG and WebP, 1..100 (%(default)s)")
+    parser.add_argument(
+        "--quality", type=int, default=JPEG_QUALITY, metavar="N", help="of JPEG and WebP, 1..100 (%(default)s)"
+    )
     parser.add_argument(
         "--max-megapixels",
         type=float,
-        default=250,
+        default=MAX_MEGAPIXELS,
         metavar="X",
         help="refuse larger pictures: a small file can hold one that fills the memory (%(default)s)",
     )
     add_force(parser)
+    add_json(parser)
     add_quiet(parser)
 
 
@@ -65,9 +87,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--quality: {options.quality} is not valid; give 1..100")
     if not options.max_megapixels > 0:
         raise ValueError(f"--max-megapixels: {options.max_megapixels:g} is not valid; give a number above 0")
-    if options.out.exists() and not options.out.is_dir():
-        raise NotADirectoryError(f"{options.out}: is a file; give the name of a folder")
-    jobs = _jobs(options)
+    check_output_folder(options.out)
+    jobs = jobs_of(options.images, options.out)
     from tqdm import tqdm
 
     from hnas_nni.inference import choose_device, read_model
@@ -75,105 +96,61 @@ def run(options: argparse.Namespace) -> int:
     use_threads(options.threads)
     device = choose_device(options.device)
     model = read_model(options.model, options.scale, device, ensemble=options.self_ensemble)
-    failed = 0
-    written: set[Path] = set()
+    taken = Taken(jobs)
+    done: list[_Upscaled] = []
+    failed: list[str] = []
     for number, job in enumerate(jobs, start=1):
         with tqdm(unit="px", unit_scale=True, leave=False, disable=True if options.quiet else None) as bar:
             bar.set_description(f"{number}/{len(jobs)} {job.source.name}")
             try:
-                line = _upscale_file(job, model, options, bar, written)
+                done.append(_upscale_file(job, model, options, bar, taken))
             except (ValueError, OSError, MemoryError) as error:
                 bar.close()
-                reason = "does not fit into the memory" if isinstance(error, MemoryError) else one_line(error)
-                message = reason if reason.startswith(str(job.source)) else f"{job.source}: {reason}"
-                print_error("hnas upscale", message)
-                failed += 1
+                failed.append(_reason(error, job.source))
+                print_error("hnas upscale", failed[-1])
                 continue
-        if not options.quiet:
-            print(line, flush=True)
+        if not options.quiet and not options.json:
+            print(done[-1], flush=True)
+    if options.json:
+        print(json.dumps({"pictures": [asdict(picture) for picture in done], "failed": failed}, indent=2))
     if failed and len(jobs) > 1:
-        print_error("hnas upscale", f"{failed} of {len(jobs)} pictures failed")
+        print_error("hnas upscale", f"{len(failed)} of {len(jobs)} pictures failed")
     return 2 if failed else 0
 
 
-def _upscale_file(job: _Job, model: Model, options: argparse.Namespace, bar: tqdm, written: set[Path]) -> str:
-    """Upscale one picture, and say in a line what was done."""
+def _upscale_file(job: Job, model: Model, options: argparse.Namespace, bar: tqdm, taken: Taken) -> _Upscaled:
     from hnas_nni.inference import tile_size
-    from hnas_nni.inference.picture_files import (
-        FORMATS,
-        comes_in_bands,
-        output_format,
-        read_picture,
-        write_picture,
-        write_rows,
-    )
-    from hnas_nni.inference.upscaling import upscale_picture, upscale_rows
+    from hnas_nni.inference.picture_files import FORMATS, output_format, read_picture, write_rows
+    from hnas_nni.inference.upscaling import upscale_rows
 
     picture = read_picture(job.source, options.max_megapixels)
     asked = None if options.format is None else options.format.upper()
     name = output_format(picture, asked, model.scale)
-    target = _with_suffix(job, name if asked or name != picture.format else None, FORMATS[name].suffix)
-    if target in written or (target.exists() and target.samefile(job.source)):
-        raise FileExistsError(f"{target} is needed for another picture; give another --out")
+    target = job.target(FORMATS[name].suffix if asked or name != picture.format else None)
+    taken.check(target)
     if target.exists() and not options.force:
         raise FileExistsError(f"{target} exists already; give another --out, or --force to replace it")
     height, width = picture.pixels.shape[:2]
     bar.reset(total=height * width)
-    tiled = not model.is_local and tile_size(height, width, model, options.tile) < max(height, width)
-    tiles = ", in tiles: channel attention averages over each" if tiled else ""
-    frames = f" (first of {picture.frames} frames)" if picture.frames > 1 else ""
-    depth = ", 16 bits rounded to 8" if picture.pixels.itemsize == 2 and not FORMATS[name].deep else ""
     target.parent.mkdir(parents=True, exist_ok=True)
-    if comes_in_bands(name, picture.pixels.dtype, picture.pixels.size * model.scale**2):
-        write_rows(upscale_rows(picture, model, options.tile, bar.update), target, name)
-    else:
-        write_picture(upscale_picture(picture, model, options.tile, bar.update), target, name, options.quality)
-    written.add(target)
-    return f"{job.source}{frames} -> {target}: {width * model.scale}x{height * model.scale}{depth}{tiles}"
+    write_rows(upscale_rows(picture, model, options.tile, bar.update), target, name, options.quality)
+    taken.add(target, job.source)
+    return _Upscaled(
+        source=str(job.source),
+        file=str(target),
+        format=name.lower(),
+        width=width * model.scale,
+        height=height * model.scale,
+        frames_in_source=picture.frames,
+        rounded_to_8_bits=picture.pixels.itemsize == 2 and not FORMATS[name].deep,
+        tiled=not model.is_local and tile_size(height, width, model, options.tile) < max(height, width),
+    )
 
 
-def _with_suffix(job: _Job, format: str | None, suffix: str) -> Path:
-    """The file to write; it keeps the picture's own ending if it keeps the format."""
-    return job.target.with_name(job.target.name + (job.source.suffix if format is None else suffix))
-
-
-def _jobs(options: argparse.Namespace) -> list[_Job]:
-    """List the pictures and what to call their results.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a file is missing, or a folder holds no pictures.
-    ValueError
-        If two pictures would be written to one file.
-    """
-    jobs = [job for source in options.images for job in _jobs_of(source, options.out)]
-    seen: dict[str, Path] = {}
-    for job in jobs:
-        # Pictures of one name and different endings stay apart, unless they all become one format.
-        key = str(job.target) if options.format else str(job.target) + job.source.suffix.lower()
-        if key in seen:
-            raise ValueError(f"{job.source} and {seen[key]} would be written to one file; upscale them separately")
-        seen[key] = job.source
-    return jobs
-
-
-def _jobs_of(source: Path, out: Path) -> Iterator[_Job]:
-    from hnas_nni.data.images import IMAGE_SUFFIXES
-
-    if not source.exists():
-        raise FileNotFoundError(f"{source}: no such file or folder; give picture files, or folders of them")
-    if not source.is_dir():
-        yield _Job(source, out / source.stem)
-        return
-    found = False
-    for path in sorted(source.rglob("*")):
-        inside = path.relative_to(source)
-        # What an earlier run wrote into a subfolder is not upscaled again.
-        if any(part.startswith(".") for part in inside.parts) or out.resolve() in path.resolve().parents:
-            continue
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-            found = True
-            yield _Job(path, out / inside.with_suffix(""))
-    if not found:
-        raise FileNotFoundError(f"{source}: no pictures in this folder")
+def _reason(error: Exception, source: Path) -> str:
+    """Return why a picture failed, with the file that it is about."""
+    if isinstance(error, MemoryError):
+        return f"{source}: does not fit into the memory"
+    reason = one_line(error)
+    names_file = isinstance(error, OSError) and error.filename is not None
+    return reason if names_file or reason.startswith((f"{source}:", f"{source} ")) else f"{source}: {reason}"

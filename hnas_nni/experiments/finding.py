@@ -37,8 +37,8 @@ def find_experiment(
     ------
     ExperimentError
         If there is no such experiment, or none at all.
-    FileNotFoundError
-        If `working_directory` does not exist.
+    OSError
+        If `working_directory`, or a folder that was given for the experiment, does not exist or is a file.
     """
     if working_directory is not None and not Path(working_directory).is_dir():
         raise FileNotFoundError(
@@ -53,6 +53,7 @@ def find_experiment(
     known = _known(working_directory)
     path = known.get(str(experiment))
     if path is None:
+        _refuse_path(experiment)
         listed = ", ".join(_newest_first(known)[:5])
         listed = f"known are {listed}" if listed else "none is known"
         raise ExperimentError(
@@ -65,6 +66,14 @@ def find_experiment(
             "give its folder instead of its id"
         )
     return path
+
+
+def _refuse_path(experiment: str | os.PathLike[str]) -> None:
+    """Raise an OSError if what was given for an experiment can only be a path."""
+    if Path(experiment).is_file():
+        raise NotADirectoryError(f"{experiment}: is a file; give the folder of a search, or an experiment's id")
+    if Path(experiment).name != str(experiment):
+        raise FileNotFoundError(f"{experiment}: no such folder; give the folder of a search, or an experiment's id")
 
 
 def _home() -> Path:

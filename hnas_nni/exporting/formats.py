@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +117,9 @@ def _write_torchscript(network: nn.Module, path: Path, metadata: Metadata) -> No
     # Nothing in a network depends on its input's values or size but the size of its output, so a trace is exact.
     with _quiet(), torch.no_grad():
         traced = torch.jit.trace(network, _example(), check_trace=False)
-        torch.jit.save(traced, str(path), _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+        data = BytesIO()  # torch says little of why it can't write a file
+        torch.jit.save(traced, data, _extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+    path.write_bytes(data.getvalue())
 
 
 def _load_torchscript(path: Path) -> Runner:
@@ -127,9 +130,9 @@ def _load_torchscript(path: Path) -> Runner:
 def _write_exported(network: nn.Module, path: Path, metadata: Metadata) -> None:
     with _quiet():
         program = torch.export.export(network, _example(), dynamic_shapes=_dynamic_shapes())
-        # Saving by name would refuse a name that does not end in .pt2.
-        with open(path, "wb") as file:
-            torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+        data = BytesIO()  # by name it would refuse one that does not end in .pt2
+        torch.export.save(program, data, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
+    path.write_bytes(data.getvalue())
 
 
 def _load_exported(path: Path) -> Runner:

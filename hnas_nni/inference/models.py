@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,14 +13,12 @@ from PIL import Image
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
+from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, parse_model
 from hnas_nni.inference.receptive_field import is_local, receptive_radius
 from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.model_file import load
 from hnas_nni.network import HNASNetwork
 from hnas_nni.operations import SCALES
-
-BICUBIC = "bicubic"
-"""Name of the model that needs no file."""
 
 Pixels = npt.NDArray[Any]
 """An image: uint8, uint16, or float32 in 0..1, of shape (h, w, 3), or (h, w, 1) for grey."""
@@ -29,8 +26,14 @@ Pixels = npt.NDArray[Any]
 _GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey, ITU-R BT.601."""
 
+_DIVERGED = "that are not finite, as after a training that diverged; give another model"
+
 _BICUBIC_REACH = 3
 _BICUBIC_BYTES_PER_PIXEL = 100
+
+
+class DivergedError(ValueError):
+    """A network with weights or results that are no finite numbers; the message names it."""
 
 
 class Model(Protocol):
@@ -66,7 +69,7 @@ class Bicubic:
         Upscaling factor: 2, 3 or 4.
     """
 
-    name = BICUBIC
+    name: str = BICUBIC
     device = torch.device("cpu")
     overlap = _BICUBIC_REACH
     is_local = True
@@ -138,6 +141,8 @@ class NetworkModel:
         # TF32 would be faster on recent GPUs, and change the third digit.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             sr = self_ensemble(self.network, lr) if self.ensemble else self.network(lr)
+        if not torch.isfinite(sr.sum()):  # one number that is not makes the sum so
+            raise DivergedError(f"{self.name}: computes numbers {_DIVERGED}")
         if image.shape[2] == 1:
             sr = (sr * sr.new_tensor(_GREY).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
         sr = sr[0].clamp(0, 1)
@@ -177,7 +182,8 @@ def read_model(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged or not one of ours, is of another scale, or bicubic was not told the scale.
+        If the file is damaged or not one of ours, is of another scale, has weights that are not finite, or bicubic
+        was not told the scale.
     """
     if name == BICUBIC:
         if scale is None:
@@ -186,7 +192,9 @@ def read_model(
     network = load(name, str(device))
     if scale is not None and network.scale != scale:
         raise ValueError(f"{name}: upscales by {network.scale}, not by {scale}; give a model of the same scale")
-    return NetworkModel(network, Path(name).name.removesuffix(".safetensors"), device, ensemble=ensemble)
+    if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+        raise DivergedError(f"{name}: has weights {_DIVERGED}")
+    return NetworkModel(network, model_name(name), device, ensemble=ensemble)
 
 
 def read_models(
@@ -194,23 +202,30 @@ def read_models(
 ) -> list[Model]:
     """Read several models of one scale; the bicubic model takes that of the others. See :func:`read_model`.
 
+    Parameters
+    ----------
+    names
+        Files, or ``"bicubic"``; as ``NAME=FILE`` with what tables and pictures are to call them. Without, see
+        :func:`hnas_nni.inference.model_names.distinct_names`.
+    scale, device, ensemble
+        As for :func:`read_model`.
+
     Raises
     ------
     ValueError
-        As for :func:`read_model`, and if the models differ in scale or one is named twice.
+        As for :func:`read_model`, and if the models differ in scale, or a model or a name is given twice.
     """
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name}: given twice; give each model once")
+    asked = [parse_model(name) for name in names]
+    files = [model.file for model in asked]
+    for file in files:
+        if files.count(file) > 1:
+            raise ValueError(f"{file}: given twice; give each model once")
     models: dict[str, Model] = {}
-    for name in sorted(names, key=lambda name: name == BICUBIC):
-        models[name] = read_model(name, scale, device, ensemble=ensemble)
-        scale = models[name].scale
-    shown = [model.name for model in models.values()]
-    for name, model in models.items():
-        if shown.count(model.name) > 1:
-            model.name = name
-    return [models[name] for name in names]
+    for file, name in sorted(zip(files, distinct_names(asked), strict=True), key=lambda model: model[0] == BICUBIC):
+        models[file] = read_model(file, scale, device, ensemble=ensemble)
+        models[file].name = name
+        scale = models[file].scale
+    return [models[file] for file in files]
 
 
 def memory_budget(model: Model) -> int:

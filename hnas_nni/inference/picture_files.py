@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import math
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +18,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from hnas_nni.data import ImageError
+from hnas_nni.defaults import JPEG_QUALITY, MAX_MEGAPIXELS
 from hnas_nni.files import replacing
-from hnas_nni.inference.pictures import Picture, PictureRows, from_pillow, to_pillow
+from hnas_nni.inference.jpeg import write_jpeg
+from hnas_nni.inference.pictures import Picture, PictureRows, from_pillow, put_together, with_clear_colour
 from hnas_nni.inference.png import XMP_KEYWORD, write_png_bands
 from hnas_nni.inference.tiff import SIGNATURES, read_deep_tiff, write_tiff
 
@@ -45,9 +50,6 @@ FORMATS = {
 _LARGE = 10**8
 """Numbers in a picture from which Pillow's copy of it is too much memory."""
 
-DEFAULT_MEGAPIXELS = 250
-DEFAULT_QUALITY = 95
-
 _PNG_HEADER = struct.Struct(">8s8xIIBB")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _GREY_ALPHA = 0, 4
@@ -58,12 +60,12 @@ _LONGEST_JPEG_PART = 65_533 - len(b"http://ns.adobe.com/xap/1.0/\0")
 """A segment's length is a number of 16 bits; what is longer is left out."""
 
 
-def read_picture(path: str | os.PathLike[str], max_megapixels: float = DEFAULT_MEGAPIXELS) -> Picture:
+def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
     """Read a picture file of any kind that Pillow decodes.
 
     16 bits a channel are kept for grey and colour, with and without alpha, of PNG, and of TIFF that is not compressed
-    or by Deflate or PackBits (others need the package imagecodecs). Palettes and CMYK become RGB. The Exif
-    orientation is applied, and of several frames the first is taken.
+    or by Deflate or PackBits (others, as LZW, need the extra ``tiff``). Palettes become RGB, and so does CMYK, by its
+    colour profile if there is one. The Exif orientation is applied, and of several frames the first is taken.
 
     Parameters
     ----------
@@ -124,12 +126,19 @@ def output_format(picture: Picture, asked: str | None, scale: int) -> str:
     return name
 
 
-def write_picture(picture: Picture, path: str | os.PathLike[str], format: str, quality: int = DEFAULT_QUALITY) -> None:
-    """Write a picture file, whole or not at all.
+def write_picture(picture: Picture, path: str | os.PathLike[str], format: str, quality: int = JPEG_QUALITY) -> None:
+    """Write a picture file, whole or not at all; for the parameters see :func:`write_rows`."""
+    write_rows(PictureRows.of(picture), path, format, quality)
+
+
+def write_rows(rows: PictureRows, path: str | os.PathLike[str], format: str, quality: int = JPEG_QUALITY) -> None:
+    """Write a picture file as its rows come, whole or not at all.
+
+    JPEG, TIFF and large PNG files are written strip by strip; of other formats the picture is put together first.
 
     Parameters
     ----------
-    picture
+    rows
         The picture; 16-bit ones are rounded to 8 bits where the format holds no more.
     path
         The file.
@@ -140,54 +149,57 @@ def write_picture(picture: Picture, path: str | os.PathLike[str], format: str, q
 
     Raises
     ------
+    ImageError
+        If the format can't hold the picture.
     FileNotFoundError
         If the folder does not exist.
     """
-    if comes_in_bands(format, picture.pixels.dtype, picture.pixels.size):
-        write_rows(PictureRows.of(picture), path, format)
-        return
-    if not FORMATS[format].deep:
-        picture = picture.in_8_bits()
-    with replacing(path) as temporary:
-        to_pillow(picture).save(temporary, format, **_options(picture, format, quality))
-
-
-def comes_in_bands(format: str, dtype: npt.DTypeLike, numbers: int) -> bool:
-    """Return whether a picture of a type and so many numbers is written by :func:`write_rows`, not by Pillow."""
-    return format == "TIFF" or (format == "PNG" and (np.dtype(dtype) == np.uint16 or numbers > _LARGE))
-
-
-def write_rows(rows: PictureRows, path: str | os.PathLike[str], format: str) -> None:
-    """Write a PNG or TIFF file as its rows come, whole or not at all.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist.
-    """
-    about = rows.about
+    kind, about = FORMATS[format], rows.about
+    if not kind.deep:
+        rows = rows.in_8_bits()
     with replacing(path) as temporary:
         if format == "TIFF":
             write_tiff(temporary, rows)
-            return
-        about_png = {"icc_profile": about.icc_profile, "exif": about.exif, "xmp": about.xmp}
-        write_png_bands(temporary, rows.bands, rows.shape, rows.dtype, dpi=about.dpi, **about_png)
+        elif format == "JPEG":
+            write_jpeg(temporary, rows, quality, _options(about, format))
+        elif format == "PNG" and (rows.dtype == np.uint16 or math.prod(rows.shape) > _LARGE):
+            about_png = {"icc_profile": about.icc_profile, "exif": about.exif, "xmp": about.xmp}
+            write_png_bands(temporary, rows.bands, rows.shape, rows.dtype, dpi=about.dpi, **about_png)
+        else:
+            options = _options(about, format) | ({"quality": quality} if kind.lossy else {})
+            image = put_together(rows)
+            with io.BufferedWriter(_Stream(temporary, "wb")) as file, _explaining(format):
+                image.save(file, format, **options)
 
 
-def _options(picture: Picture, format: str, quality: int) -> dict[str, object]:
-    """Return how Pillow is to save a picture in a format, with what the format can hold of its description."""
-    options: dict[str, object] = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
+@contextmanager
+def _explaining(format: str) -> Iterator[None]:
+    """Say what to do where an encoder gives up: the length of WebP's sides is not all that is limited."""
+    try:
+        yield
+    except ValueError as error:
+        message = f"can't be written as {format} ({error}); give a lower --quality, or --format png"
+        raise ImageError(message) from error
+
+
+class _Stream(io.FileIO):
+    """A file that keeps its descriptor to itself: to that Pillow would write without saying what the system says."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+def _options(about: Picture, format: str) -> dict[str, Any]:
+    """Return what Pillow is to say of a picture in a format, as far as the format can hold it."""
+    options: dict[str, Any] = {"icc_profile": about.icc_profile, "exif": about.exif, "dpi": about.dpi}
     if format == "PNG":
-        options["pnginfo"] = _png_texts(picture.xmp)
+        options["pnginfo"] = _png_texts(about.xmp)
     else:
-        options["xmp"] = picture.xmp
+        options["xmp"] = about.xmp
     if format == "JPEG":
         for name in ("exif", "xmp"):
-            if len(getattr(picture, name) or b"") > _LONGEST_JPEG_PART:
+            if len(options[name] or b"") > _LONGEST_JPEG_PART:
                 options[name] = None
-        options["subsampling"] = 0
-    if FORMATS[format].lossy:
-        options["quality"] = quality
     return {name: value for name, value in options.items() if value is not None}
 
 
@@ -201,11 +213,13 @@ def _png_texts(xmp: bytes | None) -> PngInfo | None:
 
 @contextmanager
 def _limit(max_megapixels: float) -> Iterator[None]:
-    """Have Pillow accept as many pixels as we do, for the while."""
+    """Have Pillow accept as many pixels as we do, for the while, and keep its remarks on damaged files to itself."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max(1, int(max_megapixels * 1e6)) * 2  # it warns from here, and refuses twice as many
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
@@ -230,7 +244,10 @@ def _read_deep_png(path: Path, colour_type: int) -> Picture:
     mode = _DEEP_MODES[colour_type]
     _, low = _decoded(path, f"{mode};16L")
     image, high = _decoded(path, f"{mode};16B")
-    return from_pillow(image, high.astype(np.uint16) << 8 | low)
+    channels = high.astype(np.uint16) << 8 | low
+    if "transparency" in image.info:
+        channels = with_clear_colour(channels, image.info["transparency"])
+    return from_pillow(image, channels)
 
 
 def _decoded(path: Path, raw_mode: str) -> tuple[Image.Image, npt.NDArray[np.uint8]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from hnas_nni.data import ImageError
 from hnas_nni.inference import metadata
@@ -19,6 +20,9 @@ _PLAIN_MODES = {"L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "1": "L", "L
 
 _OTHER_COLOURS = frozenset({"CMYK", "LAB", "HSV", "YCbCr"})
 """A colour profile made for these does not describe RGB."""
+
+_ROWS_AT_ONCE = 256
+"""So many rows of an image are taken out of Pillow at a time, which makes several copies of them."""
 
 
 @dataclass
@@ -61,14 +65,7 @@ class Picture:
 
     def in_8_bits(self) -> Picture:
         """Return the same with 8 bits a channel, 65535 becoming 255, rounded."""
-        if self.pixels.dtype == np.uint8:
-            return self
-        pixels, alpha = (
-            None if channels is None else ((channels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-            for channels in (self.pixels, self.alpha)
-        )
-        assert pixels is not None
-        return replace(self, pixels=pixels, alpha=alpha)
+        return replace(self, pixels=in_8_bits(self.pixels), alpha=None if self.alpha is None else in_8_bits(self.alpha))
 
 
 @dataclass
@@ -97,6 +94,35 @@ class PictureRows:
         """Return a whole picture as a single band."""
         channels = picture.channels
         return cls(channels.shape, channels.dtype, [channels], picture)
+
+    def strips(self, height: int) -> Iterator[Pixels]:
+        """Cut the bands into strips of one height, the last of them shorter."""
+        rest: Pixels | None = None
+        for band in self.bands:
+            if rest is not None:
+                missing = height - len(rest)
+                rest, band = np.concatenate([rest, band[:missing]]), band[missing:]
+                if len(rest) == height:
+                    yield rest
+                    rest = None
+            whole = len(band) // height * height
+            for top in range(0, whole, height):
+                yield band[top : top + height]
+            if whole < len(band):
+                rest = band[whole:].copy()  # not to keep the band
+        if rest is not None:
+            yield rest
+
+    def in_8_bits(self) -> PictureRows:
+        """Return the same with 8 bits a channel, rounded band by band."""
+        return replace(self, dtype=np.dtype(np.uint8), bands=map(in_8_bits, self.bands))
+
+
+def in_8_bits(channels: Pixels) -> Pixels:
+    """Return channels with 8 bits, 65535 becoming 255, rounded."""
+    if channels.dtype == np.uint8:
+        return channels
+    return ((channels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def split_channels(channels: npt.NDArray[Any]) -> tuple[Pixels, Pixels | None]:
@@ -155,16 +181,66 @@ def from_pillow(image: Image.Image, channels: npt.NDArray[Any] | None = None) ->
     )
 
 
+def with_clear_colour(channels: npt.NDArray[Any], colour: Any) -> npt.NDArray[Any]:
+    """Add opacity to 16-bit channels of which one colour is transparent (PNG specification, section 11.3.1.1)."""
+    channels = channels.reshape(*channels.shape[:2], -1)
+    clear = (channels == np.asarray(colour)).all(axis=2, keepdims=True)
+    return np.concatenate([channels, np.where(clear, 0, np.iinfo(np.uint16).max).astype(np.uint16)], axis=2)
+
+
 def _channels(image: Image.Image) -> npt.NDArray[Any]:
+    image.load()  # mode and size may be others before
     if image.mode.startswith(("I", "F")):
-        levels = np.asarray(image)
-        if image.mode.startswith("F") or levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
-            raise ImageError("32-bit numbers have no stated range; save the image with 8 or 16 bits")
-        return levels.astype(np.uint16)
+        return _levels(image)
     mode = _PLAIN_MODES.get(image.mode, "RGB")
     if image.has_transparency_data:
         mode = "LA" if mode in {"L", "LA"} else "RGBA"
-    return np.array(image if image.mode == mode else image.convert(mode))
+    convert = _conversion(image, mode)
+    channels = np.empty((image.height, image.width, len(mode)), np.uint8)
+    for top in range(0, image.height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, image.height)
+        rows = convert(image.crop((0, top, image.width, bottom)))
+        channels[top:bottom] = np.asarray(rows).reshape(bottom - top, image.width, -1)
+    return channels
+
+
+def _levels(image: Image.Image) -> npt.NDArray[np.uint16]:
+    levels = np.asarray(image)
+    if image.mode.startswith("F") or levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
+        raise ImageError("32-bit numbers have no stated range; save the image with 8 or 16 bits")
+    levels = levels.astype(np.uint16)
+    return with_clear_colour(levels, image.info["transparency"]) if image.has_transparency_data else levels
+
+
+def _conversion(image: Image.Image, mode: str) -> Callable[[Image.Image], Image.Image]:
+    """Return what brings parts of an image to another mode: CMYK with a colour profile by that, to sRGB."""
+    profile = image.info.get("icc_profile")
+    if image.mode == "CMYK" and profile:
+        try:
+            transform = ImageCms.buildTransform(
+                ImageCms.ImageCmsProfile(BytesIO(profile)),
+                ImageCms.createProfile("sRGB"),
+                image.mode,
+                mode,
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+        except (ImageCms.PyCMSError, OSError):
+            pass  # a damaged profile, or one for other colours
+        else:
+            return transform.apply
+    return lambda part: part if part.mode == mode else part.convert(mode)
+
+
+def put_together(rows: PictureRows) -> Image.Image:
+    """Make a Pillow image of a picture of 8 bits, band by band, so that there is no other copy of the whole."""
+    height, width, channels = rows.shape
+    image = Image.new({1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[channels], (width, height))
+    top = 0
+    for band in rows.bands:
+        image.paste(Image.fromarray(band[..., 0] if channels == 1 else band), (0, top))
+        top += len(band)
+    return image
 
 
 def to_pillow(picture: Picture) -> Image.Image:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +43,7 @@ class _Layout(NamedTuple):
 
 
 def read_deep_tiff(path: Path, check_size: Any) -> Picture | None:
-    """Read a TIFF of 16 bits a channel; None if it is of another depth.
+    """Read a TIFF of 16 bits a channel; None if it is of another depth, and not cut short.
 
     Parameters
     ----------
@@ -53,12 +55,15 @@ def read_deep_tiff(path: Path, check_size: Any) -> Picture | None:
     Raises
     ------
     ImageError
-        If it holds what can't be read.
+        If it is damaged, or holds what can't be read.
     """
     from tifffile import TiffFile
 
-    with TiffFile(path) as file:
+    with _explaining(), TiffFile(path) as file:
         page = file.pages.first
+        ends = (offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if max(ends, default=0) > file.filehandle.size:  # libtiff, in Pillow, would complain of it by itself
+            raise ImageError("cut short: the last of its pixels are missing")
         if page.bitspersample != 16:
             return None
         check_size(page.imagewidth, page.imagelength)
@@ -68,7 +73,7 @@ def read_deep_tiff(path: Path, check_size: Any) -> Picture | None:
             raise ImageError("of TIFF files with 16 bits, grey and RGB can be read, with or without alpha")
         if _PREMULTIPLIED in page.extrasamples:
             raise ImageError("its colours are multiplied by its alpha; save it with straight alpha")
-        channels = page.asarray()
+        channels = _decoded(page)
         if page.planarconfig == _SEPARATE_PLANES and channels.ndim == 3:
             channels = channels.transpose(1, 2, 0)
         tags = {tag.code: tag.value for tag in page.tags}
@@ -80,6 +85,36 @@ def read_deep_tiff(path: Path, check_size: Any) -> Picture | None:
         xmp = metadata.upright_xmp(tags.get(_XMP))
         exif = None if file.is_bigtiff else _exif(path, orientation)
         return Picture(pixels, alpha, tags.get(_ICC_PROFILE), exif, "TIFF", len(file.pages), xmp, dpi)
+
+
+@contextmanager
+def _explaining() -> Iterator[None]:
+    """Say in one line what is wrong with a file, in place of tifffile's log."""
+    log = logging.getLogger("tifffile")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    except ImageError:
+        raise
+    except IndexError as error:  # of the first page
+        raise ImageError("damaged or cut short: there is no image in it") from error
+    except (ValueError, struct.error, zlib.error) as error:
+        raise ImageError(f"damaged or cut short: {error}") from error
+    finally:
+        log.disabled = before
+
+
+def _decoded(page: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(page.asarray())
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        compression = getattr(page.compression, "name", page.compression)
+        raise ImageError(
+            f"{compression} compression of 16 bits needs the package imagecodecs; install it with: "
+            "pip install 'hnas-nni[tiff]'"
+        ) from error
 
 
 def _exif(path: Path, orientation: int) -> bytes | None:
@@ -108,7 +143,7 @@ def write_tiff(path: Path, rows: PictureRows) -> None:
     pointer = "Q" if big else "I"
     imwrite(
         path,
-        _strips(rows, strip),
+        map(_strip, rows.strips(strip)),
         shape=rows.shape if channels > 1 else rows.shape[:2],
         dtype=rows.dtype,
         bigtiff=big,
@@ -137,19 +172,6 @@ def _descriptions(exif: Image.Exif) -> Iterator[tuple[int, str, int, str, bool]]
     for tag in sorted(metadata.DESCRIPTIVE_TAGS & set(exif)):
         text = str(exif[tag]).rstrip("\0").encode("ascii", "replace").decode("ascii")
         yield tag, "s", 0, text, True
-
-
-def _strips(rows: PictureRows, height: int) -> Iterator[bytes]:
-    """Cut bands of any height into compressed strips of one height, the last of them shorter."""
-    rest: npt.NDArray[Any] | None = None
-    for band in rows.bands:
-        rest = band if rest is None or not len(rest) else np.concatenate([rest, band])
-        whole = len(rest) // height * height
-        for top in range(0, whole, height):
-            yield _strip(rest[top : top + height])
-        rest = rest[whole:]
-    if rest is not None and len(rest):
-        yield _strip(rest)
 
 
 def _strip(rows: npt.NDArray[Any]) -> bytes:

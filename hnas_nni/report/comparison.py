@@ -10,10 +10,8 @@ import numpy as np
 
 from hnas_nni.data import ImagePair, bicubic_upsample
 from hnas_nni.data.resize import ImageArray
+from hnas_nni.defaults import CROP_SIZE
 from hnas_nni.metrics import psnr_y, ssim_y
-
-DEFAULT_CROP = 64
-"""Side of the detail that is looked for, in HR pixels."""
 
 
 class Crop(NamedTuple):
@@ -83,7 +81,7 @@ def compare(
     results: Mapping[str, ImageArray],
     *,
     crop: Crop | None = None,
-    crop_size: int = DEFAULT_CROP,
+    crop_size: int = CROP_SIZE,
 ) -> Comparison:
     """Cut a detail out of what models made of an image, and measure each result.
 
@@ -123,7 +121,7 @@ def compare(
     return Comparison(pair.name, scale, crop, pair.hr, tuple(details))
 
 
-def largest_difference(images: Sequence[ImageArray], size: int = DEFAULT_CROP) -> Crop:
+def largest_difference(images: Sequence[ImageArray], size: int = CROP_SIZE) -> Crop:
     """Return the square in which images of one thing differ the most: of the largest variance between them.
 
     Parameters

@@ -6,20 +6,26 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from hnas_nni.data import ImagePair
 from hnas_nni.data.resize import ImageArray
+from hnas_nni.defaults import CROP_SIZE
 from hnas_nni.files import replacing
-from hnas_nni.report.comparison import DEFAULT_CROP, Comparison, Crop, compare
+from hnas_nni.report.comparison import Comparison, Crop, compare
 from hnas_nni.report.palette import CELL_COLOURS, INK
+from hnas_nni.report.picture_text import LINE, Text
 
 _PANEL = 190
 """About how many pixels a detail measures in the picture."""
 
-_GAP, _LINE, _FONT_SIZE = 12, 19, 14
+_NARROWEST = 160
+"""Room for the figures of the best, in pixels."""
+
+_GAP = 12
 _MARK = CELL_COLOURS["upsampling"]
-_WIDEST_OVERVIEW = 1.6
+_BEST = "\N{BLACK STAR}"
+_LOWEST_OVERVIEW, _WIDEST_OVERVIEW = 200, 1.6
 
 
 def draw_comparison(
@@ -28,12 +34,12 @@ def draw_comparison(
     path: str | os.PathLike[str] | None = None,
     *,
     crop: Crop | None = None,
-    crop_size: int = DEFAULT_CROP,
+    crop_size: int = CROP_SIZE,
 ) -> Image.Image:
     """Draw an image with a detail marked, and beside it the detail in LR, by bicubic, by the models, and in HR.
 
     Every pixel of a detail is drawn as a square, LR pixels as squares so many times larger. Below stand PSNR and SSIM
-    on Y of the whole image, the best ones in colour.
+    on Y of the whole image, the best ones with a star.
 
     Parameters
     ----------
@@ -71,30 +77,39 @@ def draw(comparison: Comparison) -> Image.Image:
     """Draw a comparison; see :func:`draw_comparison`."""
     crop, details = comparison.crop, comparison.details
     zoom = max(1, round(_PANEL / max(crop.width, crop.height)))
-    panel_width, panel_height = max(crop.width * zoom, 110), crop.height * zoom
+    panel_width, panel_height = max(crop.width * zoom, _NARROWEST), crop.height * zoom
+    names = [Text(detail.name, panel_width) for detail in details]
+    name_height = max(name.height for name in names)
     rows = 1 if len(details) <= 3 else 2
     columns = -(-len(details) // rows)
-    cell_width, cell_height = panel_width + _GAP, panel_height + 2 * _LINE + _GAP
-    whole = overview(comparison, rows * cell_height - _GAP - 2 * _LINE)
-    picture = Image.new("RGB", (whole.width + 2 * _GAP + columns * cell_width, rows * cell_height + _GAP), "white")
-    picture.paste(whole, (_GAP, _GAP))
-    caption = (
+    cell_width, cell_height = panel_width + _GAP, panel_height + name_height + LINE + _GAP
+    # As high as cells of one line each, whatever the names are, less two lines of caption.
+    whole = overview(comparison, max(rows * (panel_height + 2 * LINE + _GAP) - _GAP - 2 * LINE, _LOWEST_OVERVIEW))
+    about = [
         f"{Path(comparison.name).name} (x{comparison.scale})",
-        f"{crop.width}x{crop.height} at {crop.x},{crop.y}, enlarged {zoom} times; PSNR (dB) / SSIM of the image",
-    )
-    for number, line in enumerate(caption):
-        _write(picture, line, _GAP, _GAP + whole.height + number * _LINE, whole.width, centred=False)
-    for number, detail in enumerate(details):
+        f"{crop.width}x{crop.height} at {crop.x},{crop.y}, enlarged {zoom} times; "
+        f"PSNR (dB) / SSIM of the image, {_BEST} the best",
+    ]
+    captions = [Text(line, whole.width, centred=False) for line in about]
+    height = max(rows * cell_height, whole.height + sum(caption.height for caption in captions))
+    picture = Image.new("RGB", (whole.width + 2 * _GAP + columns * cell_width, height + _GAP), "white")
+    picture.paste(whole, (_GAP, _GAP))
+    below = _GAP + whole.height
+    for caption in captions:
+        caption.draw(picture, _GAP, below)
+        below += caption.height
+    for number, (detail, name) in enumerate(zip(details, names, strict=True)):
         left = whole.width + 2 * _GAP + number % columns * cell_width
         top = _GAP + number // columns * cell_height
         enlarged = Image.fromarray(detail.image)
         enlarged = enlarged.resize((crop.width * zoom, crop.height * zoom), Image.Resampling.NEAREST)
         picture.paste(enlarged, (left + (panel_width - enlarged.width) // 2, top))
-        _write(picture, detail.name, left, top + panel_height, panel_width)
+        name.draw(picture, left, top + panel_height)
         if detail.score is not None:
-            colour = _MARK if comparison.is_best(detail) else INK
-            figures = f"{detail.score[0]:.2f} / {detail.score[1]:.4f}"
-            _write(picture, figures, left, top + panel_height + _LINE, panel_width, colour=colour)
+            best = comparison.is_best(detail)
+            figures = f"{_BEST if best else ''} {detail.score[0]:.2f} / {detail.score[1]:.4f}".strip()
+            text = Text(figures, panel_width, colour=_MARK if best else INK, bold=best)
+            text.draw(picture, left, top + panel_height + name_height)
     return picture
 
 
@@ -127,21 +142,3 @@ def write_png(picture: Image.Image, path: str | os.PathLike[str]) -> None:
     """Write a PNG file, whole or not at all."""
     with replacing(path) as temporary:
         picture.save(temporary, "PNG", optimize=True)
-
-
-def _write(
-    picture: Image.Image, text: str, left: int, top: int, width: int, *, colour: str = INK, centred: bool = True
-) -> None:
-    """Write a line, made smaller or cut where it is too long."""
-    draw = ImageDraw.Draw(picture)
-    size = _FONT_SIZE
-    font = ImageFont.load_default(size)
-    while draw.textlength(text, font) > width and size > 9:
-        size -= 1
-        font = ImageFont.load_default(size)
-    shown = text
-    while draw.textlength(shown, font) > width and len(shown) > 4:
-        text = text[:-1]
-        shown = text + "..."
-    indent = (width - draw.textlength(shown, font)) / 2 if centred else 0
-    draw.text((left + indent, top + 3), shown, fill=colour, font=font)

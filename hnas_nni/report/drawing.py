@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from hnas_nni.files import replacing
@@ -134,8 +135,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
 
     kind = picture_format(path)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}[kind]
-    with replacing(path) as temporary, rc_context({"svg.fonttype": "none", "svg.hashsalt": "hnas"}):
-        figure.savefig(temporary, format=kind, dpi=150, metadata=undated)
+    data = BytesIO()  # a disk that is full in the middle of a PDF file would be a riddle
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "hnas"}):
+        figure.savefig(data, format=kind, dpi=150, metadata=undated)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.getvalue())
 
 
 def _draw_cell(canvas: Canvas, name: str, layout: CellLayout, left: float, top: float) -> None:

@@ -133,13 +133,13 @@ def published_data(scale: int, sets: Sequence[str]) -> list[dict[str, Any]]:
 def _set_data(score: SetScore) -> dict[str, Any]:
     return {
         "dataset": score.dataset,
-        "psnr": _finite(score.psnr),
+        "psnr": finite(score.psnr),
         "ssim": score.ssim,
         "seconds_per_megapixel": score.seconds_per_megapixel,
         "images": [
             {
                 "image": image.image,
-                "psnr": _finite(image.psnr),
+                "psnr": finite(image.psnr),
                 "ssim": image.ssim,
                 "seconds": image.seconds,
                 "hr_pixels": image.pixels,
@@ -150,7 +150,8 @@ def _set_data(score: SetScore) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """Return a number as JSON can have it: one that is not finite becomes None."""
     return value if math.isfinite(value) else None
 
 

@@ -121,6 +121,7 @@ def test_writes_the_winner(
     [
         ([], "nni-experiments: no NNI experiment here; start one with `nnictl create --config config.yml`"),
         (["nosuch"], "experiment nosuch: not found in"),
+        (["runs/nosuch"], "runs/nosuch: no such folder; give the folder of a search, or an experiment's id"),
         (["--working-dir", "nowhere"], "nowhere: no such folder"),
         (["empty"], "empty: no NNI experiment here"),
         (["run", "--weights", "it.safetensors"], "run is a search with shared weights, which are no trained network"),

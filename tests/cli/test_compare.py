@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from hnas_nni import HNAS_A, HNAS_B, load, save, upscale
 from hnas_nni.cli import main
 from hnas_nni.data import load_pairs
+from hnas_nni.metrics import psnr_y
 from hnas_nni.report.comparison import Crop
 from hnas_nni.report.comparison_picture import draw_comparison, stack
 
@@ -65,6 +67,43 @@ def test_chosen_images_and_details(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == ""
 
 
+def test_models_are_called_as_the_user_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "it.png"
+    (tmp_path / "long run").mkdir()
+    trained = tmp_path / "long run" / "best.safetensors"
+    trained.write_bytes(Path("second.safetensors").read_bytes())
+    models = ["mini=first.safetensors", str(trained)]
+    arguments = [*models, "--data", "set", "--images", "b", "--crop", "3,4,32,24", "--out", str(out)]
+    assert main(["compare", *arguments, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["file"] == str(out)
+    (image,) = shown["images"]
+    assert (image["image"], image["scale"]) == ("b", 2)
+    assert image["crop"] == {"x": 3, "y": 4, "width": 32, "height": 24}
+    assert [model["model"] for model in image["models"]] == ["bicubic", "mini", "long run"]
+    pair = {pair.name: pair for pair in load_pairs("set", 2)}["b"]
+    results = {"mini": upscale(pair.lr, load("first.safetensors")), "long run": upscale(pair.lr, load(trained))}
+    drawn = draw_comparison(pair, results, crop=Crop(3, 4, 32, 24))
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), np.asarray(drawn))
+    for model in image["models"][1:]:
+        assert model["psnr"] == pytest.approx(psnr_y(results[model["model"]], pair.hr, 2), abs=0.01)
+    assert main(["evaluate", *models, "--data", "set", "--limit", "1", "--json", "-q"]) == 0
+    evaluated = json.loads(capsys.readouterr().out)["models"]
+    assert [model["model"] for model in evaluated] == ["mini", "long run"]
+
+
+def test_a_detail_is_cut_to_a_small_image_unless_its_size_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small").mkdir()
+    Image.fromarray(load_pairs("photos", 2, limit=1)[0].hr[:50, :70]).save(tmp_path / "small" / "it.png")
+    arguments = ["compare", "first.safetensors", "--data", str(tmp_path / "small"), "--json", "--force"]
+    for more, sides in (([], (64, 50)), (["--crop-size", "50"], (50, 50))):
+        assert main([*arguments, "--out", str(tmp_path / "it.png"), *more]) == 0
+        crop = json.loads(capsys.readouterr().out)["images"][0]["crop"]
+        assert (crop["width"], crop["height"]) == sides
+
+
 def test_replaces_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "it.png"
     out.write_bytes(b"mine")
@@ -86,6 +125,11 @@ def test_replaces_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--crop", "0,0,9"], "argument --crop: '0,0,9' is not valid; give X,Y,WIDTH,HEIGHT"),
         (["--crop", "a=100,0,30,9"], "a: crop 100,0,30,9 (x,y,width,height) does not lie within 120x90 pixels"),
         (["--crop-size", "0"], "--crop-size: 0 is not valid"),
+        (["--crop-size", "91"], "--crop-size: 91 is more than a has, which is 120x90 pixels; give at most 90"),
+        (["HR=second.safetensors"], "HR=second.safetensors: HR is what stands beside the models"),
+        (["x=second.safetensors", "x=third.safetensors"], "x: the name of two models; give different ones"),
+        (["again=first.safetensors"], "first.safetensors: given twice; give each model once"),
+        (["x=nowhere.safetensors"], "nowhere.safetensors: no such model file"),
         (["--scale", "3"], "first.safetensors: upscales by 2, not by 3"),
         (["--out", "it.svg"], "it.svg: can't draw to this kind of file; give a name that ends in .png"),
         (["--out", "nowhere/it.png"], "nowhere: no such folder"),
@@ -96,7 +140,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     before = sorted(folder.rglob("*"))
-    assert main(["compare", "first.safetensors", "--data", "set", "--out", "it.png", *arguments]) == 2
+    assert main(["compare", "--data", "set", "--out", "it.png", "first.safetensors", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("hnas compare: error: ")

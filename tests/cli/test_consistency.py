@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 import subprocess
@@ -14,21 +15,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from report_runs import write_run
 
+from hnas_nni import HNAS_A, save
 from hnas_nni.cli import COMMANDS, main, make_parser, subcommands
 
 PARSERS = dict(subcommands(make_parser()))
 _IDS = [" ".join(words) for words in PARSERS]
 
-_FOR_PROGRAMS = {"data list", "data check", "search", "best", "show", "train", "evaluate", "export"}
-"""Commands whose answer is figures, which a program would read."""
-
-_WITH_PROGRESS = {"data fetch", "data prepare", "data check", "search", "report"} | {
-    "train",
-    "evaluate",
-    "compare",
-    "upscale",
+_FOR_PROGRAMS = {"data list", "data check", "search", "best", "show"} | {
+    *("train", "evaluate", "compare", "upscale", "export"),
 }
+"""Commands whose answer is figures, or what became of many files: a program would read it."""
+
+_WITHOUT_NOTES = {"data list", "completion"}
+"""Commands that show no progress and write nothing: all that they print is the result."""
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -108,11 +109,54 @@ def test_who_has_which_switches() -> None:
     everywhere = set(_IDS)
     assert _has("--verbose") == _has("-v") == everywhere
     assert _has("--json") == _FOR_PROGRAMS
-    assert _has("--quiet") == _has("-q") == _WITH_PROGRESS
+    assert _has("--quiet") == _has("-q") == everywhere - _WITHOUT_NOTES
     # A search goes on in its folder and never replaces one.
     assert _has("--out") - {"search"} | {"evaluate"} == _has("--force")
     assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale", "report"}
     assert _has("--seed") == {"search", "train", "export"}
+
+
+@pytest.mark.parametrize("words", PARSERS, ids=_IDS)
+def test_what_a_command_does_not_know_is_its_own_error(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = PARSERS[words]
+    needed = [action for action in parser._actions if action.required]
+    arguments = [text for action in needed for text in (*action.option_strings[-1:], *(action.choices or ["it"])[:1])]
+    assert main([*words, *arguments, "--colour"]) == 2
+    name = " ".join(["hnas", *words])
+    assert capsys.readouterr().err == f"{name}: error: unrecognized arguments: --colour; see {name} --help\n"
+
+
+def test_quiet_prints_results_only_and_json_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With each command that leaves a file: --quiet does not say so, and --json is JSON alone."""
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "run")
+    save(HNAS_A.build(scale=2, channels=2, layers=10), "model.safetensors")
+    (tmp_path / "set").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save("set/it.png")
+    for command, file in (
+        (["best", "run", "--out", "it.json"], "it.json"),
+        (["show", "HNAS-A", "--out", "it.svg"], "it.svg"),
+        (["report", "run", "--out", "it.html"], "it.html"),
+        (["evaluate", "model.safetensors", "--data", "set", "--csv", "it.csv"], "it.csv"),
+        (["compare", "model.safetensors", "--data", "set", "--out", "it.png"], "it.png"),
+        (["upscale", "model.safetensors", "set", "--out", "out"], "out/it.png"),
+        (["export", "model.safetensors", "--out", "it.pt"], "it.pt"),
+    ):
+        assert main([*command, "--quiet", "--force"]) == 0
+        printed = capfd.readouterr()
+        assert printed.err == ""
+        assert file not in printed.out
+        assert Path(file).is_file()
+        assert bool(printed.out) is (command[0] in {"best", "show", "evaluate"})  # whose results are text
+        if command[0] in _FOR_PROGRAMS:
+            assert main([*command, "--json", "--force"]) == 0
+            printed = capfd.readouterr()
+            assert printed.err == ""
+            assert json.loads(printed.out)
 
 
 def test_precision_has_the_same_names() -> None:

@@ -83,6 +83,8 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     ("arguments", "message"),
     [
         (["nosuch"], "experiment nosuch: not found in"),
+        (["runs/typo"], "runs/typo: no such folder; give the folder of a search, or an experiment's id"),
+        (["run/epochs.csv"], "run/epochs.csv: is a file; give the folder of a search, or an experiment's id"),
         (["empty"], "empty: neither a run of hnas search (no settings.json) nor an NNI experiment"),
         (["damaged"], "epochs.csv: damaged"),
         (["run", "--out", "nowhere/it.html"], "nowhere: no such folder; create it"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from miniature_search import SIZES
 from nni_experiment import RunningExperiment
+from report_runs import write_run
 from safetensors.torch import save_file
 
 from hnas_nni import Genotype, load, save
@@ -78,6 +79,27 @@ def test_a_trial_of_an_experiment(
     ):
         assert main(["show", name]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_an_architecture_of_a_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "runs" / "first")
+    rows = run.architectures()
+    for name, row in (("best", rows[0]), ("1", rows[0]), ("3", rows[2]), (str(len(rows)), rows[-1])):
+        assert main(["show", f"{run.path}:{name}", "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
+        assert Genotype.from_dict(shown["genotype"]) == row["genotype"]
+        assert shown["parameters"] == row["params"]  # at the size that the search had
+        assert shown["multiply_adds"] / 1e9 == pytest.approx(row["gmacs"])
+    unfinished = write_run(tmp_path / "unfinished", epochs=7, finished=False).path
+    for name, message in (
+        (f"{run.path}:0", f"first: has no architecture 0; give its rank, 1 to {len(rows)}, or best"),
+        (f"{run.path}:worst", "first: has no architecture worst"),
+        (f"{unfinished}:best", "unfinished: architectures are ranked when the search ends; 7 of 40 epochs are done"),
+        (f"{tmp_path}/runs/typo:best", "runs/typo: no such folder"),
+    ):
+        assert main(["show", name]) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
 
 
 def test_a_trial_is_shown_at_the_size_of_its_model(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hnas_nni import Genotype, load
+from hnas_nni import Genotype, load, save
 from hnas_nni.cli import main
 
 TINY = ["--channels=1", "--layers=2", "--epochs=1", "--steps-per-epoch=1", "--batch=1", "--patch=24"]
@@ -59,6 +59,19 @@ def test_ends_with_figures_file_and_next_commands(
     assert upscale == "  hnas upscale runs/one/best.safetensors IMAGE... --out DIR"
     network = load("runs/one/best.safetensors")
     assert (network.channels, network.layers, network.scale) == (1, 2, 2)
+
+
+def test_a_model_file_knows_its_sizes(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    genotype = Genotype.random(2, layers=3)
+    save(genotype.build(scale=3, channels=2, layers=3), "it.safetensors")
+    short = ["--epochs=1", "--steps-per-epoch=1", "--batch=1", "--patch=24", "--data", str(images), "-q"]
+    for more, sizes in (([], (3, 2, 3)), (["--channels=1", "--scale=2"], (2, 1, 3))):
+        out = f"run{len(more)}"
+        assert main(["train", "it.safetensors", "--out", out, *short, *more]) == 0
+        network = load(f"{out}/last.safetensors")
+        assert (network.scale, network.channels, network.layers) == sizes
+        assert network.genotype == genotype
 
 
 def test_without_validation_images_the_last_network_is_the_result(

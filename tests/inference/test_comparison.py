@@ -10,8 +10,10 @@ from PIL import Image
 
 from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
 from hnas_nni.report import draw_comparison
-from hnas_nni.report.comparison import Crop, largest_difference
+from hnas_nni.report.comparison import Crop, compare, largest_difference
 from hnas_nni.report.comparison_picture import stack
+from hnas_nni.report.palette import INK
+from hnas_nni.report.picture_text import Text
 
 _PHOTO = load_pairs("photos", 3, limit=1)[0]
 _PAIR = ImagePair("photo", _PHOTO.lr[20:70, 20:90], _PHOTO.hr[60:210, 60:270])
@@ -105,5 +107,29 @@ def test_results_of_another_size_are_refused() -> None:
 def test_long_names_stay_within_their_panel() -> None:
     short = draw_comparison(_PAIR, {"m": _PAIR.hr}, crop=_CROP)
     long = draw_comparison(_PAIR, {"m" * 300: _PAIR.hr}, crop=_CROP)
-    assert long.size == short.size
+    assert long.width == short.width
     assert (np.asarray(long)[:, -10:] == 255).all()
+
+
+@pytest.mark.parametrize("crop", [_CROP, Crop(0, 0, 64, 6), Crop(0, 0, 6, 64)])
+def test_the_best_has_a_star_and_bold_figures(crop: Crop) -> None:
+    """Not colour alone: prints are grey, and eyes differ."""
+    pair = ImagePair("it", _PAIR.lr, _PAIR.hr)
+    worse = bicubic_upsample(_PAIR.lr, 3) // 2
+    picture = np.asarray(draw_comparison(pair, {"worse": worse}, crop=crop).convert("L"))[..., None]
+    scores = [detail.score for detail in compare(pair, {"worse": worse}, crop=crop).details if detail.score]
+    for (psnr, ssim), best in zip(scores, (True, False), strict=True):
+        text = Text(f"{'★ ' if best else ''}{psnr:.2f} / {ssim:.4f}", 150, bold=best, centred=False)
+        (line,) = text.lines
+        drawn = Image.new("RGB", (150, text.height), "white")
+        Text(line, 150, bold=best, centred=False, colour="#d55e00" if best else INK).draw(drawn, 0, 0)
+        figures = np.asarray(drawn.convert("L"))[..., None]
+        used = np.flatnonzero((figures != 255).any(axis=(0, 2)))
+        assert _count(picture, figures[3:-2, used[1] : used[-2]]) == 1
+
+
+def test_captions_are_whole_beside_low_details(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    monkeypatch.setattr(Text, "draw", lambda text, *_: written.append(" ".join(text.lines)))
+    draw_comparison(_PAIR, {"m": _PAIR.hr}, crop=Crop(3, 4, 64, 6))
+    assert written[:2] == ["photo (x3)", "64x6 at 3,4, enlarged 3 times; PSNR (dB) / SSIM of the image, ★ the best"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from hnas_nni import save, upscale
+from hnas_nni.cli import main
 from hnas_nni.data import ImageError, bicubic_upsample, load_pairs
 from hnas_nni.inference import Bicubic
 from hnas_nni.inference.picture_files import read_picture, write_picture
@@ -107,6 +111,45 @@ def test_other_tiff_files_of_16_bits(tmp_path: Path) -> None:
         tifffile.imwrite(path, bad, photometric="rgb")
         with pytest.raises(ImageError, match=f"it.tif: .*({message})"):
             read_picture(path)
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zstd", "deflate"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_compressed_tiff_files_of_16_bits(tmp_path: Path, compression: str, channels: int) -> None:
+    pixels, path = _deep(channels), tmp_path / "it.tif"
+    photometric = "rgb" if channels == 3 else "minisblack"
+    tifffile.imwrite(path, pixels.squeeze(), photometric=photometric, compression=compression, predictor=True)
+    np.testing.assert_array_equal(read_picture(path).pixels, pixels)
+
+
+def test_without_its_extra_a_compressed_tiff_file_says_what_to_install(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "it.tif", _deep(3), photometric="rgb", compression="lzw")
+    program = (
+        "import sys; sys.modules['imagecodecs'] = None\n"  # as if it were not installed
+        "from hnas_nni.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    upscale = ["upscale", "bicubic", "--scale", "2", "it.tif", "--out", "out"]
+    done = subprocess.run([sys.executable, "-c", program, *upscale], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "hnas upscale: error: it.tif: LZW compression of 16 bits needs the package imagecodecs; install it with: "
+        "pip install 'hnas-nni[tiff]'\n"
+    )
+
+
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_damaged_tiff_file_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], compression: str, dtype: type
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tifffile.imwrite("whole.tif", _smooth(3, dtype), photometric="rgb", compression=compression)
+    data = Path("whole.tif").read_bytes()
+    for length in (5, 8, 9, 12, 60, 100, 150, 200, len(data) // 2):
+        Path("cut.tif").write_bytes(data[:length])
+        assert main(["upscale", "bicubic", "--scale", "2", "cut.tif", "--out", "out"]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert re.match(r"hnas upscale: error: cut.tif: (damaged or cut short: |cut short: |not an image).*\w\w", line)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
