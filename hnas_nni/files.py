@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part")
 
 _WRITE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What can go wrong in the middle of a file, where the system does not say in which one."""
@@ -45,6 +48,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # on a file system that can't be written there is nothing to remove
             temporary.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what :func:`replacing` left when its process was killed."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def check_writable(folder: Path) -> None:

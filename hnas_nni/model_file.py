@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from hnas_nni.files import replacing
-from hnas_nni.genotype import Genotype
+from hnas_nni.model_header import ModelFileError, ModelHeader, read_header
 from hnas_nni.network import HNASNetwork
 
-_FORMAT = "hnas-model"
-_VERSION = "1"
-
-
-class ModelFileError(ValueError):
-    """A file that is not one of our models, or is damaged; the message names it."""
+__all__ = ["ModelFileError", "load", "save"]
 
 
 def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
@@ -29,18 +23,11 @@ def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
     FileNotFoundError
         If the folder does not exist.
     """
-    metadata = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "genotype": network.genotype.to_json(),
-        "scale": str(network.scale),
-        "channels": str(network.channels),
-        "layers": str(network.layers),
-    }
+    header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
         # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        temporary.write_bytes(safetensors.torch.save(tensors, header.to_metadata()))
 
 
 def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
@@ -60,23 +47,13 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
     ModelFileError
         If the file is damaged or not one of ours.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such model file")
+    header = read_header(path)
     try:
-        with safe_open(path, framework="pt", device=device) as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise ModelFileError(f"{path}: a safetensors file, but not a model of hnas-nni")
-            if metadata.get("version") != _VERSION:
-                raise ModelFileError(f"{path}: version {metadata.get('version')} can't be read; update hnas-nni")
-            genotype = Genotype.from_json(metadata["genotype"])
-            network = genotype.build(*(int(metadata[key]) for key in ("scale", "channels", "layers")))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except ModelFileError:
-        raise
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelFileError(f"{path}: damaged or not a model of hnas-nni ({reason})") from error
+        network = header.genotype.build(header.scale, header.channels, header.layers)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
+    with safe_open(path, framework="pt", device=device) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     _check(tensors, network, path)
     network.load_state_dict(tensors)
     return network.to(device).eval()

@@ -26,7 +26,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.files import replacing
+from hnas_nni.files import is_temporary, replacing
 from hnas_nni.genotype import Genotype
 from hnas_nni.versions import installed_versions
 
@@ -260,10 +260,13 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise RunFolderError(f"{self.path}: a search is running here; wait for it, or give another") from None
+            # What a killed process was writing is of no use to anybody.
+            for entry in filter(is_temporary, list(self.path.iterdir())):
+                entry.unlink(missing_ok=True)
             yield
 
     def _others(self) -> Iterator[Path]:
-        return (entry for entry in self.path.iterdir() if entry.name != _LOCK)
+        return (entry for entry in self.path.iterdir() if entry.name != _LOCK and not is_temporary(entry))
 
     def _write(self, name: str, text: str) -> None:
         with replacing(self.path / name) as temporary:

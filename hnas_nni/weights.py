@@ -1,4 +1,4 @@
-"""Taking trained weights out of an experiment."""
+"""Taking trained weights out of experiments and searches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from hnas_nni.experiments import ExperimentError, read_trials
 from hnas_nni.genotype import Genotype
 from hnas_nni.model_file import load, save
+from hnas_nni.run_folder import WINNER_WEIGHTS, RunFolder, RunFolderError
 from hnas_nni.trial import MODEL_FILE
 
 
@@ -39,3 +40,26 @@ def export_weights(experiment: Path, genotype: Genotype, path: str | os.PathLike
         f"{experiment}: no trial of the winner has left its {MODEL_FILE} here; "
         "if the trials ran on another machine, copy it from there"
     )
+
+
+def export_search_weights(run: RunFolder, path: str | os.PathLike[str]) -> None:
+    """Write the network of the winner of a weight-sharing search, with the shared weights.
+
+    Parameters
+    ----------
+    run
+        The search's folder.
+    path
+        The safetensors file to write; :func:`hnas_nni.model_file.load` reads it.
+
+    Raises
+    ------
+    RunFolderError
+        If the search has not left one.
+    """
+    weights = run.path / WINNER_WEIGHTS
+    if not weights.is_file():
+        raise RunFolderError(
+            f"--weights: {run.path} has no {WINNER_WEIGHTS}; it is there once a search has come to its end"
+        )
+    save(load(weights), path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nni_experiment import RunningExperiment, run_experiment
 
-from hnas_nni import Genotype
+from hnas_nni import Genotype, load
 from hnas_nni.cli import main
 from hnas_nni.cost import cost_table
 from hnas_nni.experiments import ExperimentError, find_experiment, read_trials
@@ -74,8 +74,9 @@ def test_best_and_report(family: RunningExperiment, tmp_path: Path, capsys: pyte
         assert main(["best", str(family.directory), "--lambda", str(trial.reward_weight), "--json"]) == 0
         (own,) = json.loads(capsys.readouterr().out)["best"]
         assert (own["trial_id"], own["lambda"]) == (trial.id, trial.reward_weight)
-    assert main(["best", str(family.directory), "--weights", str(tmp_path / "w.safetensors")]) == 2
-    assert "is a search with shared weights" in capsys.readouterr().err
+    assert main(["best", str(family.directory), "--weights", str(tmp_path / "w.safetensors"), "-q"]) == 0
+    assert load(tmp_path / "w.safetensors").genotype == Genotype.from_json(winner)
+    capsys.readouterr()
     assert main(["report", str(family.directory), "--out", str(page)]) == 0
     assert "finished: 2 of 2 trials" in capsys.readouterr().out
     text = page.read_text(encoding="utf-8")

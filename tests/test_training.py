@@ -159,5 +159,20 @@ def test_files_that_are_no_models_are_named(tmp_path) -> None:
         save_file(kept, tmp_path / "changed.safetensors", metadata)
         with pytest.raises(ModelFileError, match=f"changed.safetensors: .*{re.escape(message)}$"):
             load(tmp_path / "changed.safetensors")
+    local = tmp_path / "local.json"
+    HNAS_A.to_json(local)
+    for changed, message in (
+        ({"channels": "30000"}, "channels is 30000, but the stem has 16 channels in place of 4 C"),
+        ({"layers": "3000000"}, "layers is 3000000, but there are 10 blocks"),
+        ({"layers": "11"}, "layers is 11, but there are 10 blocks"),
+        ({"scale": "7"}, "scale: 7 is not supported"),
+        ({"scale": "two"}, "invalid literal"),
+        ({"genotype": str(local)}, "Expecting value"),  # no file is read for what another file says
+        ({"genotype": "[]"}, "damaged header"),
+        ({"version": "2"}, "version 2 can't be read; update hnas-nni"),
+    ):
+        save_file(tensors, tmp_path / "changed.safetensors", metadata | changed)
+        with pytest.raises(ModelFileError, match=f"changed.safetensors: .*{re.escape(message)}"):
+            load(tmp_path / "changed.safetensors")
     with pytest.raises(FileNotFoundError, match="no such folder"):
         save(HNAS_A.build(scale=2, channels=4, layers=10), tmp_path / "none" / "a.safetensors")

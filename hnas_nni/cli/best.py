@@ -109,7 +109,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _of_experiment(options: argparse.Namespace) -> _Ranking:
     from hnas_nni.experiments import ExperimentError, find_experiment, rank, read_trials, reward_weights
-    from hnas_nni.weights import export_weights
 
     folder = find_experiment(options.run, options.working_dir)
     trials = read_trials(folder)
@@ -125,9 +124,12 @@ def _of_experiment(options: argparse.Namespace) -> _Ranking:
     winner = ranking[0]
 
     def write_weights(path: Path) -> None:
-        if winner.trial.search is not None:
-            raise ExperimentError(_shared(f"trial {winner.trial.number} ({winner.trial.id})"))
-        export_weights(folder, winner.genotype, path)
+        from hnas_nni.weights import export_search_weights, export_weights  # torch takes seconds to load
+
+        if winner.trial.search is None:
+            export_weights(folder, winner.genotype, path)
+        else:
+            export_search_weights(winner.trial.search, path)
 
     return _Ranking(
         title=f"experiment {folder.name} ({_states(trials)}) in {folder}",
@@ -155,7 +157,9 @@ def _of_run(run: Any, options: argparse.Namespace) -> _Ranking:
     rows = run.ranking()
 
     def write_weights(path: Path) -> None:
-        raise RunFolderError(_shared(str(run.path)))
+        from hnas_nni.weights import export_search_weights
+
+        export_search_weights(run, path)
 
     return _Ranking(
         title=f"search {run.path.resolve().name} ({len(rows)} architectures ranked, lambda {weight:g}) in {run.path}",
@@ -174,13 +178,6 @@ def _of_run(run: Any, options: argparse.Namespace) -> _Ranking:
         ],
         winner=rows[0]["genotype"],
         write_weights=write_weights,
-    )
-
-
-def _shared(what: str) -> str:
-    return (
-        f"--weights: {what} is a search with shared weights, which are no trained network; "
-        "write the genotype by --out, and train it by hnas train"
     )
 
 

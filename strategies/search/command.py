@@ -21,7 +21,6 @@ from typing import Any
 
 from hnas_nni.cli.arguments import add_device, add_json, add_quiet, add_skip_unusable, add_threads
 from hnas_nni.cli.terminal import table
-from hnas_nni.setting_values import absolute_images
 from strategies.search.settings import MINIATURE, NORMALIZATIONS, PRECISIONS, RANKINGS, SearchSettings
 
 HELP = "search with shared weights (the paper's Algorithm 1)"
@@ -83,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     steps = parser.add_argument_group("steps")
     add(steps, "epochs", "turns of weights and controller")
-    add(steps, "warmup-epochs", "first epochs without learning of the controller")
+    add(steps, "warmup-epochs", "first epochs without learning of the controller; a third of --epochs in miniature")
     add(steps, "weight-steps", "steps of the weights in an epoch")
     add(steps, "batch", "patches in a step of the weights")
     add(steps, "micro-batch", "of these run at once, in less memory; 0 for what is best on the device")
@@ -137,16 +136,16 @@ def settings_of(options: argparse.Namespace) -> SearchSettings:
         if getattr(options, field.name) is not None
     }
     if "data" in given:
-        given["data"] = tuple(map(absolute_images, given["data"]))
-    if "validation" in given:
-        given["validation"] = absolute_images(given["validation"])
-    return SearchSettings(**{**(MINIATURE if options.miniature else {}), **given})
+        given["data"] = tuple(given["data"])
+    defaults = dict(MINIATURE) if options.miniature else {}
+    if options.miniature and options.epochs is not None:
+        defaults["warmup_epochs"] = options.epochs * MINIATURE["warmup_epochs"] // MINIATURE["epochs"]
+    return SearchSettings(**{**defaults, **given})
 
 
 def run(options: argparse.Namespace) -> None:
     """Search, or go on with a search, and print the ranking."""
-    settings = settings_of(options)
-    settings.check_data()
+    settings = settings_of(options).located()
     if not 0 <= options.checkpoint_seconds < math.inf:
         raise ValueError(f"--checkpoint-seconds: {options.checkpoint_seconds} is not valid; give at least 0")
     quiet_imports()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from hnas_nni.genotype import DEFAULT_LAYERS
 from hnas_nni.reward import JointReward
-from hnas_nni.setting_values import EMBEDDED, check_choice, check_images, check_seed
+from hnas_nni.setting_values import EMBEDDED, absolute_images, check_choice, check_images, check_seed
 from strategies.settings import PolicySettings
 
 PRECISIONS = ("32", "bf16")
@@ -186,8 +186,10 @@ class SearchSettings:
         """Return the joint reward."""
         return JointReward(self.reward_lambda, self.cost_scale)
 
-    def check_data(self) -> None:
-        """Check that the folders are there, before torch is loaded.
+    def located(self) -> SearchSettings:
+        """Return the settings with absolute folders, so that a search can be gone on with from any folder.
+
+        They are checked to be there, before torch is loaded.
 
         Raises
         ------
@@ -197,6 +199,8 @@ class SearchSettings:
         for name, folders in (("data", self.data), ("validation", (self.validation,) if self.validation else ())):
             for folder in folders:
                 check_images(f"--{name}", folder)
+        validation = None if self.validation is None else absolute_images(self.validation)
+        return replace(self, data=tuple(map(absolute_images, self.data)), validation=validation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready data."""

@@ -58,8 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(settings: SearchSettings) -> None:
     import nni
 
-    settings = with_parameters(settings, nni.get_next_parameter())
-    settings.check_data()
+    settings = with_parameters(settings, nni.get_next_parameter()).located()
     command.quiet_imports()
     from strategies.search.engine import WeightSharingSearch
 

@@ -52,7 +52,7 @@ def test_files_that_are_no_model_are_refused(model: Path, tmp_path: Path, capsys
     cut, foreign = tmp_path / "cut.safetensors", tmp_path / "foreign.safetensors"
     cut.write_bytes(model.read_bytes()[:100])
     save_file({"weight": torch.zeros(2)}, foreign)
-    for path, message in ((cut, "damaged or not a safetensors file"), (foreign, "but not a model of hnas-nni")):
+    for path, message in ((cut, "damaged or not a model of hnas-nni"), (foreign, "but not a model of hnas-nni")):
         assert main(["show", str(path)]) == 2
         error = capsys.readouterr().err
         assert f"{path.name}: " in error and message in error and error.count("\n") == 1

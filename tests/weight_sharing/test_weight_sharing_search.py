@@ -23,10 +23,12 @@ from rounding import same_psnr
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
+from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype, load
 from hnas_nni.cli import main
 from hnas_nni.cost import count
 from hnas_nni.data import load_splits
+from hnas_nni.evaluation import evaluate
+from hnas_nni.inference import NetworkModel
 from hnas_nni.metrics import psnr_y
 from hnas_nni.pareto import pareto_set
 from hnas_nni.reward import JointReward
@@ -72,6 +74,18 @@ def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finishe
     assert Genotype.from_json(finished / "genotypes" / "02.json") == ranking[1]["genotype"]
 
 
+def test_the_winner_comes_as_a_network(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the shared weights: on whole images it has the PSNR of the ranking."""
+    file = tmp_path / "winner.safetensors"
+    assert main(["best", str(finished), "--weights", str(file)]) == 0
+    assert f"weights of the winner written to {file}" in capsys.readouterr().out
+    network = load(file)
+    (winner, *_) = RunFolder(finished).architectures()
+    assert network.genotype == winner["genotype"]
+    scores = evaluate(NetworkModel(network), load_splits(limit=2, patch_size=24, seed=5).validation)
+    assert scores.psnr == same_psnr(winner["psnr"])
+
+
 def test_the_papers_cells_are_measured_as_the_candidates_are_and_do_not_win(finished: Path) -> None:
     rows = RunFolder(finished).published()
     assert [row["name"] for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C"]
@@ -93,6 +107,7 @@ def test_what_was_measured_after_each_epoch_is_kept(finished: Path) -> None:
         assert sum(row["psnr"] for row in rows) / 2 == pytest.approx(epoch["validation_psnr"])
         assert max(row["psnr"] for row in rows) == epoch["validation_psnr_best"]
         assert sum(row["reward"] for row in rows) / 2 == pytest.approx(epoch["validation_reward"])
+        assert sum(row["gmacs"] for row in rows) / 2 == pytest.approx(epoch["validation_gmacs"])
 
 
 def test_every_epoch_is_logged(finished: Path) -> None:
@@ -292,9 +307,58 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, options: list[str], capsys:
     configure(parser)
     folder = RunFolder(tmp_path / "run")
     folder.create(settings_of(parser.parse_args([*options, "--out", "run"])).to_dict(), "hnas search")
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"torn")
-    assert main(["search", *options, "--out", str(tmp_path / "run")]) == 2
-    assert "checkpoint.pt: damaged" in capsys.readouterr().err
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    torch.save(["a list"], tmp_path / "list.pt")
+    torch.save({"images": "others"}, tmp_path / "images.pt")
+    torch.save({}, tmp_path / "empty.pt")
+    for content, message in (
+        (b"torn", "checkpoint.pt: damaged"),
+        (b"a text file, as somebody may have put there", "checkpoint.pt: damaged"),
+        ((tmp_path / "list.pt").read_bytes(), "checkpoint.pt: damaged"),
+        ((tmp_path / "empty.pt").read_bytes(), "checkpoint.pt: damaged"),
+        ((tmp_path / "images.pt").read_bytes(), "run: its images have changed since; start in another folder"),
+    ):
+        checkpoint.write_bytes(content)
+        assert main(["search", *options, "--out", str(tmp_path / "run")]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+        assert checkpoint.read_bytes() == content
+
+
+def test_what_killed_writes_left_is_removed_and_disturbs_nothing(
+    finished: Path, tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kill while the first file is written leaves a part of it, in a folder that is no search's yet."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in (".0123abcd.part", ".89abcdef.part"):
+        (run / name).write_text("half")
+    assert main(["search", *options, "--out", str(run)]) == 0
+    assert not list(run.glob(".*.part"))
+    assert _figures(run) == _figures(finished)
+
+
+def test_a_kill_between_the_state_and_the_logs_loses_nothing(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SearchSettings.from_dict(json.loads((finished / "settings.json").read_text())["settings"])
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_measured", killed)  # the first thing after the state of an epoch
+        with pytest.raises(Killed):
+            WeightSharingSearch(settings, tmp_path / "run").run()
+    assert not (tmp_path / "run" / "epochs.csv").exists()
+    WeightSharingSearch(settings, tmp_path / "run").run()
+    assert _figures(tmp_path / "run") == _figures(finished)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("validation/psnr")] == [1, 2, 3]
 
 
 def test_pareto_set_by_hand() -> None:
