@@ -59,7 +59,7 @@ class Outcome:
 def _arms(options: argparse.Namespace) -> list[Arm]:
     if options.experiment == "lambdas":
         return [Arm(f"lambda {value}", ("--lambda", str(value)), value) for value in (0.2, 0.6, 0.9)]
-    settings = SearchSettings(**{**MINIATURE, **_length(options)})
+    settings = SearchSettings.miniature(**_length(options))
     rewarded = (settings.epochs - settings.warmup_epochs) * settings.controller_steps * settings.architectures
     pixels = rewarded * settings.controller_batch * settings.patch**2
     measured = sum(pair.hr.shape[0] * pair.hr.shape[1] for pair in load_pairs(options.validation))

@@ -29,7 +29,7 @@ def main() -> None:
     from hnas_nni.cost import cost_table
     from hnas_nni.genotype import CELL_OPERATIONS
     from hnas_nni.report import draw_genotype
-    from strategies.search import MINIATURE, SearchSettings, WeightSharingSearch
+    from strategies.search import SearchSettings, WeightSharingSearch
 
     for cell, operations in CELL_OPERATIONS.items():
         print(f"candidates of the {cell} cell: {', '.join(operations)}")
@@ -43,17 +43,14 @@ def main() -> None:
         print(f"a network of {operation:13s} costs {costs(genotype).gmacs:5.2f} G multiply-adds")
 
     # The search needs no word about them. With so few epochs it shows how, not what is best.
-    settings = SearchSettings(
-        **{
-            **MINIATURE,
-            "layers": options.layers,
-            "channels": options.channels,
-            "epochs": options.epochs,
-            "weight_steps": options.steps,
-            "controller_steps": options.steps // 2,
-            "candidates": 20,
-            "threads": options.threads,
-        }
+    settings = SearchSettings.miniature(
+        layers=options.layers,
+        channels=options.channels,
+        epochs=options.epochs,
+        weight_steps=options.steps,
+        controller_steps=options.steps // 2,
+        candidates=20,
+        threads=options.threads,
     )
     ranking = WeightSharingSearch(settings, options.out).run()
 
@@ -76,7 +73,7 @@ def _options() -> argparse.Namespace:
         ("epochs", 10, "turns of weights and controller"),
         ("steps", 20, "steps of the weights in an epoch; the controller does half as many"),
         ("layers", 6, "L, blocks of a network"),
-        ("channels", 4, "C, channels of an operation"),
+        ("channels", 6, "C, channels of an operation"),
         ("threads", 1, "CPU threads"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (%(default)s)")

@@ -114,7 +114,7 @@ def _options() -> argparse.Namespace:
         ("trials", 12, "architectures"),
         ("steps", 40, "training steps of each"),
         ("layers", 6, "L, blocks of a network"),
-        ("channels", 4, "C, channels of an operation"),
+        ("channels", 6, "C, channels of an operation"),
         ("side", 96, "side of the LR image that is timed, in pixels"),
         ("repetitions", 15, "timed forward passes"),
         ("threads", 1, "CPU threads"),

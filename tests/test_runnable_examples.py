@@ -13,7 +13,7 @@ import pytest
 from nni_experiment import free_port
 from PIL import Image
 
-from hnas_nni import Genotype, GenotypeError, load
+from hnas_nni import Genotype, GenotypeError, load, upscale
 from hnas_nni.data import bicubic_downsample, bicubic_upsample, read_image
 from hnas_nni.metrics import psnr_y
 from hnas_nni.run_folder import RunFolder
@@ -91,22 +91,39 @@ def test_own_operations(tmp_path: Path) -> None:
 
 
 def test_own_data(tmp_path: Path) -> None:
-    """The printed PSNR is that of the written image; the network is the one that was trained."""
+    """The printed PSNRs are those of bicubic and of the network that was trained, on images it did not learn from."""
     out = tmp_path / "mine"
-    options = ("--epochs", 1, "--training-epochs", 1, "--steps", 2, "--layers", 2, "--channels", 2)
+    options = (
+        "--epochs",
+        1,
+        "--training-epochs",
+        1,
+        "--training-steps",
+        2,
+        "--steps",
+        2,
+        "--layers",
+        2,
+        "--channels",
+        2,
+    )
     shown = run(tmp_path, "own_data.py", "--out", out, *options)
     counts = [int(number) for number in re.findall(r"(\d+) (?:weights|controller|validation)", shown)]
-    assert len(counts) == 3 and sum(counts) <= len(list((out / "images").iterdir()))
+    others = {path.stem: read_image(path) for path in (out / "others").iterdir()}
+    assert counts[2] == len(others) and sum(counts[:2]) <= len(list((out / "images").iterdir()))
     winner = RunFolder(out / "search").architectures()[0]["genotype"]
-    assert load(next((out / "training").glob("*.safetensors"))).genotype == winner
-    figures = re.findall(r"^(\S+), (network|bicubic): (\S+) dB$", shown, re.M)
-    assert [kind for _, kind, _ in figures] == ["network", "bicubic"]
-    for name, kind, psnr in figures:
-        original = read_image(out / "images" / f"{name}.png")
-        image = read_image(out / f"{name}_{kind}.png")
-        assert float(psnr) == pytest.approx(psnr_y(image, original, 2), abs=0.006)
-        if kind == "bicubic":
-            assert (image == bicubic_upsample(bicubic_downsample(original, 2), 2)).all()
+    network = load(next((out / "training").glob("*.safetensors")))
+    assert network.genotype == winner
+    figures = dict(re.findall(rf"^{len(others)} other images, (network|bicubic): (\S+) dB", shown, re.M))
+    for name, enlarged in (
+        ("network", lambda low: upscale(low, network)),
+        ("bicubic", lambda low: bicubic_upsample(low, 2)),
+    ):
+        psnrs = [psnr_y(enlarged(bicubic_downsample(image, 2)), image, 2) for image in others.values()]
+        assert float(figures[name]) == pytest.approx(sum(psnrs) / len(psnrs), abs=0.006)
+    (written,) = re.findall(r"written: (\S+)_network.png", shown)
+    low = bicubic_downsample(others[Path(written).name], 2)
+    assert (read_image(f"{written}_network.png") == upscale(low, network)).all()
 
 
 def test_own_data_takes_a_folder(tmp_path: Path) -> None:
@@ -114,10 +131,20 @@ def test_own_data_takes_a_folder(tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
     Image.new("RGB", (64, 64), "red").save(folder / "one.png")
+    others = tmp_path / "others"
+    others.mkdir()
+    Image.new("RGB", (64, 64), "blue").save(others / "two.png")
     command = [sys.executable, "examples/own_data.py", "--data", str(folder), "--out", str(tmp_path / "mine")]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.strip().endswith("too few images to split; at least 3 images are needed")
+    for more, message in (
+        ([], "--data, --validation: give both, folders of different images"),
+        (
+            ["--validation", str(others)],
+            "too few images to split; at least 2 images beside a validation set are needed",
+        ),
+    ):
+        done = subprocess.run([*command, *more], cwd=REPOSITORY, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert done.stderr.strip().endswith(message)
     assert not (tmp_path / "mine").exists()
 
 

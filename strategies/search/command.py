@@ -137,10 +137,7 @@ def settings_of(options: argparse.Namespace) -> SearchSettings:
     }
     if "data" in given:
         given["data"] = tuple(given["data"])
-    defaults = dict(MINIATURE) if options.miniature else {}
-    if options.miniature and options.epochs is not None:
-        defaults["warmup_epochs"] = options.epochs * MINIATURE["warmup_epochs"] // MINIATURE["epochs"]
-    return SearchSettings(**{**defaults, **given})
+    return SearchSettings.miniature(**given) if options.miniature else SearchSettings(**given)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -172,6 +172,17 @@ class SearchSettings:
         except ValueError as error:
             raise ValueError(f"--{str(error).replace('_', '-', 1)}") from None
 
+    @classmethod
+    def miniature(cls, **given: Any) -> SearchSettings:
+        """Return the settings of a search in minutes on a CPU, :data:`MINIATURE` but for those that are given.
+
+        Where a number of epochs is given, the controller waits for the same share of them.
+        """
+        defaults = dict(MINIATURE)
+        if "epochs" in given:
+            defaults["warmup_epochs"] = given["epochs"] * MINIATURE["warmup_epochs"] // MINIATURE["epochs"]
+        return cls(**{**defaults, **given})
+
     def policy(self) -> PolicySettings:
         """Return how the controller learns."""
         return PolicySettings(
