@@ -93,21 +93,8 @@ def test_own_operations(tmp_path: Path) -> None:
 def test_own_data(tmp_path: Path) -> None:
     """The printed PSNRs are those of bicubic and of the network that was trained, on images it did not learn from."""
     out = tmp_path / "mine"
-    options = (
-        "--epochs",
-        1,
-        "--training-epochs",
-        1,
-        "--training-steps",
-        2,
-        "--steps",
-        2,
-        "--layers",
-        2,
-        "--channels",
-        2,
-    )
-    shown = run(tmp_path, "own_data.py", "--out", out, *options)
+    options = ("--epochs", 1, "--training-epochs", 1, "--training-steps", 2, "--steps", 2)
+    shown = run(tmp_path, "own_data.py", "--out", out, *options, "--layers", 2, "--channels", 2)
     counts = [int(number) for number in re.findall(r"(\d+) (?:weights|controller|validation)", shown)]
     others = {path.stem: read_image(path) for path in (out / "others").iterdir()}
     assert counts[2] == len(others) and sum(counts[:2]) <= len(list((out / "images").iterdir()))
