@@ -105,6 +105,14 @@ def test_everything_before_the_last_slash_is_the_cell() -> None:
     assert [cell.name for cell in layout.cells] == ["stage/1", "stage/2"]
 
 
+def test_a_cell_named_like_the_network_level_keeps_a_name_of_its_own() -> None:
+    layout = SpaceLayout.from_search_space({"network/x": choice(1, 2), "y": choice(1, 2)})
+    assert [(level.name, labels(level.decisions)) for level in layout.levels] == [
+        ("network cell", ["network/x"]),
+        ("network", ["y"]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
@@ -118,7 +126,6 @@ def test_everything_before_the_last_slash_is_the_cell() -> None:
         ({"a": choice("x", "y", "x")}, "^a: candidate 'x' comes twice"),
         ({"a": choice({"_name": "x"}, {"_name": "y"})}, "^a: nested choices"),
         ({}, "nothing to decide"),
-        ({"network/x": choice(1, 2), "y": choice(1, 2)}, "^network: two levels"),
         ([], "expected a JSON object, got list"),
     ],
 )
@@ -133,6 +140,7 @@ def test_spaces_it_cannot_decide_are_refused_by_name(space: object, message: str
         ({"network_labels": ["x"]}, "^y: belongs to no level"),
         ({"network_labels": ["x", "gone"], "cells": {"c": ["y"]}}, "^gone: not a choice"),
         ({"network_labels": ["x", "y"], "cells": {"c": ["y"]}}, "^y: belongs to two levels"),
+        ({"cells": {"network": ["x"]}}, "^network: two levels"),
     ],
 )
 def test_levels_that_do_not_fit_the_space_are_refused(levels: dict[str, object], message: str) -> None:
