@@ -50,7 +50,8 @@ def main() -> None:
     normalization = "mean" if one_shot else "none"
     space = HNASSpace(SCALE, options.channels, options.layers, normalization)
 
-    # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training ...
+    # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training. A trial starts
+    # as an interpolation of the image, which large steps would spoil first ...
     evaluator = SuperResolution(
         "photos",
         scale=SCALE,
@@ -59,6 +60,7 @@ def main() -> None:
         batch=8,
         epochs=options.epochs if one_shot else 1,
         steps_per_epoch=options.steps,
+        learning_rate=1e-3 if one_shot else 3e-4,
         seed=options.seed,
         accelerator="cpu",
     )
