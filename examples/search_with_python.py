@@ -50,8 +50,8 @@ def main() -> None:
     normalization = "mean" if one_shot else "none"
     space = HNASSpace(SCALE, options.channels, options.layers, normalization)
 
-    # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training. A trial starts
-    # as an interpolation of the image, which large steps would spoil first ...
+    # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training (a trial
+    # starts as an interpolation of the image, which large steps would spoil first) ...
     evaluator = SuperResolution(
         "photos",
         scale=SCALE,
