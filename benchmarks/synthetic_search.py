@@ -24,10 +24,11 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from hnas_nni.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from strategies.agent import SearchAgent
 from strategies.controller import HierarchicalController
 from strategies.layout import SpaceLayout
 from strategies.policy_gradient import PolicyGradient
-from strategies.settings import SMALL_BUDGET
+from strategies.settings import SMALL_BUDGET, PolicySettings
 
 LAYERS = 12
 TOP_SHARES = (1e-2, 1e-3, 1e-4)
@@ -35,14 +36,14 @@ CENSUS = 300_000
 """Random architectures that tell the quantiles of a reward."""
 
 RANDOM = "random search"
-CONTENDERS: dict[str, tuple[dict[str, Any], Mapping[str, Any]] | None] = {
+CONTENDERS: dict[str, tuple[bool, Mapping[str, Any]] | None] = {
     RANDOM: None,
-    "REINFORCE, paper's settings": ({}, {}),
-    "small budget without elite": ({}, {**SMALL_BUDGET, "elite_size": 0}),
-    "small budget": ({}, SMALL_BUDGET),
-    "small budget, unconditioned": ({"conditioned": False}, SMALL_BUDGET),
+    "REINFORCE, paper's settings": (True, {}),
+    "small budget, drawn from the policy": (True, {**SMALL_BUDGET, "candidates": 1}),
+    "small budget": (True, SMALL_BUDGET),
+    "small budget, unconditioned": (False, SMALL_BUDGET),
 }
-"""Name -> settings of the controller and of the policy gradient."""
+"""Name -> whether the position is conditioned on the cells, and how the agent learns."""
 
 
 def hnas_layout() -> SpaceLayout:
@@ -100,8 +101,6 @@ def search(contender: str, seed: int, budget: int, in_flight: int) -> tuple[np.n
     torch.set_num_threads(1)
     layout = hnas_layout()
     reward = SyntheticReward(layout, seed)
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
     settings = CONTENDERS[contender]
     rewards: list[np.ndarray] = []
     if settings is None:
@@ -109,12 +108,13 @@ def search(contender: str, seed: int, budget: int, in_flight: int) -> tuple[np.n
         rng = np.random.default_rng(1_000_000 + seed)
         rewards.append(reward(np.stack([rng.integers(size, size=budget) for size in sizes], 1)))
     else:
-        controller = HierarchicalController(layout, **settings[0])
-        learner = PolicyGradient(controller, **settings[1])
+        conditioned, learning = settings
+        agent = SearchAgent(layout, PolicySettings(**learning), seed=seed, conditioned=conditioned)
         while sum(map(len, rewards)) < budget:
-            choices = controller.sample(in_flight, generator).choices
-            rewards.append(reward(choices.numpy()))
-            learner.update(choices, rewards[-1].tolist())
+            samples = agent.propose(in_flight)
+            rewards.append(reward(np.array([layout.encode(sample) for sample in samples])))
+            for sample, value in zip(samples, rewards[-1].tolist(), strict=True):
+                agent.learn(sample, value)
     return np.concatenate(rewards)[:budget], np.array(list(reward.thresholds.values()))
 
 
@@ -193,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="searches per contender (default: 10)")
     parser.add_argument("--budget", type=int, default=500, help="samples per search (default: 500)")
-    parser.add_argument("--in-flight", type=int, default=2, help="samples per update (default: 2)")
+    parser.add_argument("--in-flight", type=int, default=2, help="architectures tried at a time (default: 2)")
     parser.add_argument("--only", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per CPU)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="also draw the learning curves")
