@@ -25,7 +25,8 @@ from hnas_nni.retraining import TrainingSettings, train
 from hnas_nni.setting_values import FIRST_WEIGHTS
 
 
-def _architectures(layers: int, number: int) -> Iterator[tuple[str, Genotype]]:
+def architectures_to_train(layers: int, number: int) -> Iterator[tuple[str, Genotype]]:
+    """Yield the published cells and random architectures without up-and-down projections, with their names."""
     for name, genotype in (("HNAS-A", HNAS_A), ("HNAS-B", HNAS_B), ("HNAS-C", HNAS_C)):
         yield f"cells of {name}", replace(genotype, position=min(genotype.position, layers))
     plain = (
@@ -60,7 +61,7 @@ def main() -> None:
         seed=options.seed,
     )
     found: dict[str, list[float]] = {weights: [] for weights in FIRST_WEIGHTS}
-    architectures = list(_architectures(options.layers, options.random))
+    architectures = list(architectures_to_train(options.layers, options.random))
     for (name, genotype), weights in tqdm(list(itertools.product(architectures, FIRST_WEIGHTS)), desc="trainings"):
         folder = options.out / f"{name.replace(' ', '_')}_{weights}"
         training = train(genotype, replace(settings, first_weights=weights), folder, accelerator="cpu", quiet=True)
