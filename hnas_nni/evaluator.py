@@ -79,8 +79,8 @@ class SuperResolution(Lightning):
     epochs, steps_per_epoch
         Length of the training.
     learning_rate
-        At the first step; a cosine takes it to a hundredth. The default is the paper's, for a supernet. Short trials of
-        single architectures, which start from an interpolation, do better with 3e-4.
+        At the first step; a cosine takes it to a hundredth. None: for a supernet the paper's 1e-3, for one architecture
+        that of :class:`hnas_nni.trial.TrialSettings`.
     measured_patches
         How many patches PSNR is read on.
     architectures_per_epoch
@@ -126,7 +126,7 @@ class SuperResolution(Lightning):
         batch: int = 16,
         epochs: int = 1,
         steps_per_epoch: int = 100,
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         measured_patches: int = 32,
         architectures_per_epoch: int = 20,
         limit: int = 0,
@@ -191,7 +191,7 @@ def _check(settings: Mapping[str, Any]) -> None:
         raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
     if patch_size < scale or patch_size % scale:
         raise ValueError(f"patch_size: {patch_size} is not valid; give a multiple of the scale {scale}")
-    if not 0 < rate < math.inf:
+    if rate is not None and not 0 < rate < math.inf:
         raise ValueError(f"learning_rate: {rate} is not valid; give a number above 0")
     for name in ("train_data", "validation_data"):
         check_images(name, settings[name])

@@ -21,8 +21,8 @@ from hnas_nni.genotype import Genotype
 from hnas_nni.network import HNASNetwork
 from hnas_nni.retraining.batches import PatchBatches, restart
 from hnas_nni.reward import JointReward
-from hnas_nni.training import cosine_learning_rate, patch_psnr, reconstruction_loss
-from hnas_nni.trial import TrialResult
+from hnas_nni.training import FIRST_LEARNING_RATE, cosine_learning_rate, patch_psnr, reconstruction_loss
+from hnas_nni.trial import TrialResult, TrialSettings
 
 
 class MeasuredPatches(NamedTuple):
@@ -101,6 +101,8 @@ class SuperResolutionModule(LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides."""
         rate = self.settings["learning_rate"]
+        if rate is None:
+            rate = TrialSettings.learning_rate if isinstance(self.model, HNASNetwork) else FIRST_LEARNING_RATE
         total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(

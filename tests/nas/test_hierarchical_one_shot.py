@@ -97,7 +97,7 @@ def test_the_three_splits_are_used_as_in_the_paper() -> None:
 
 
 def test_learning_rate_reaches_the_end_of_its_cosine() -> None:
-    evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=5, learning_rate=1e-3)
+    evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=5)
     rates: list[float] = []
     step = evaluator.module.training_step
 
