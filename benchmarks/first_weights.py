@@ -18,11 +18,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.paper import HNAS_A, HNAS_B, HNAS_C
 from hnas_nni.cost import count
-from hnas_nni.genotype import Genotype
-from hnas_nni.published import HNAS_A, HNAS_B, HNAS_C
-from hnas_nni.retraining import TrainingSettings, train
-from hnas_nni.setting_values import FIRST_WEIGHTS
+from hnas_nni.settings import FIRST_WEIGHTS
+from hnas_nni.training import TrainingSettings, train
 
 
 def architectures_to_train(layers: int, number: int) -> Iterator[tuple[str, Genotype]]:

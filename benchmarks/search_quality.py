@@ -26,10 +26,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.data import load_pairs
-from hnas_nni.genotype import Genotype
-from hnas_nni.reward import JointReward
-from hnas_nni.run_folder import RunFolder
+from hnas_nni.searches.search_folder import SearchFolder
+from hnas_nni.trial.reward import JointReward
 from strategies.search import MINIATURE, SearchSettings
 
 _SEARCH = ("epochs", "warmup_epochs", "weight_steps", "learning_rate", "cost_scale")
@@ -90,7 +90,7 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
         *arm.options,
     ]
     _hnas([*search, "--out", str(folder / "search")])
-    run = RunFolder(folder / "search")
+    run = SearchFolder(folder / "search")
     winner = run.architectures()[0]
     settings = SearchSettings.from_dict(run.about()["settings"])
     sizes = [f"--{name}={getattr(settings, name)}" for name in ("scale", "layers", "channels")]

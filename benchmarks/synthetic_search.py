@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from hnas_nni.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
 from strategies.agent import SearchAgent
 from strategies.controller import HierarchicalController
 from strategies.layout import SpaceLayout

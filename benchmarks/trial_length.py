@@ -17,9 +17,9 @@ from first_weights import architectures_to_train
 from tqdm import tqdm
 
 from hnas_nni.cost import count
-from hnas_nni.retraining import TrainingSettings, train
-from hnas_nni.reward import JointReward
+from hnas_nni.training import TrainingSettings, train
 from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial.reward import JointReward
 
 
 def rank_correlation(one: list[float], other: list[float]) -> float:

@@ -21,7 +21,7 @@ _TRIAL = """
 import nni, os, sys
 from pathlib import Path
 from hnas_nni import Genotype, trial, training
-from hnas_nni.reward import JointReward
+from hnas_nni.trial.reward import JointReward
 training.training_step = lambda *arguments: os._exit(0)
 settings = trial.TrialSettings(layers=6, batch=8, patch=48, threads=1)
 trial.evaluate(Genotype.random(0, 6), JointReward(), settings, shared_weights=Path(sys.argv[1]))

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from hnas_nni.genotype import Genotype
-from hnas_nni.parameters import TrialParameters
-from hnas_nni.setting_values import FIRST_WEIGHTS
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.settings import FIRST_WEIGHTS
 from hnas_nni.trial import TrialResult, TrialSettings, evaluate
+from hnas_nni.trial.parameters import TrialParameters
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
 

@@ -30,7 +30,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from hnas_nni.cli.arguments import add_force, check_output
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.files import replacing
-from hnas_nni.reward import JointReward
+from hnas_nni.trial.reward import JointReward
 
 if TYPE_CHECKING:
     from search_spaces.architecture_table import SubSpace

@@ -61,9 +61,9 @@ def main() -> None:
     from PIL import Image
 
     from hnas_nni import load, upscale
-    from hnas_nni.evaluation import evaluate
     from hnas_nni.inference import Bicubic, NetworkModel
-    from hnas_nni.retraining import TrainingSettings, train
+    from hnas_nni.inference.evaluation import evaluate
+    from hnas_nni.training import TrainingSettings, train
     from strategies.search import SearchSettings, WeightSharingSearch
 
     # 2. The search. The folder holds all of it: killed and started again, it goes on; `hnas report` draws it.

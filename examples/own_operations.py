@@ -26,8 +26,8 @@ def main() -> None:
     import convnext_operation  # noqa: F401, registers the two
 
     from hnas_nni import Cell, Edge, Genotype
+    from hnas_nni.architecture.genotype import CELL_OPERATIONS
     from hnas_nni.cost import cost_table
-    from hnas_nni.genotype import CELL_OPERATIONS
     from hnas_nni.report import draw_genotype
     from strategies.search import SearchSettings, WeightSharingSearch
 

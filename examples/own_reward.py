@@ -45,9 +45,9 @@ def evaluate(network: Any, options: argparse.Namespace) -> None:
     """Train the network of one architecture for some steps, measure it, and report its reward to NNI."""
     import nni
 
-    from hnas_nni.reward import JointReward
     from hnas_nni.trial import TrialSettings
     from hnas_nni.trial import evaluate as train_and_measure
+    from hnas_nni.trial.reward import JointReward
 
     settings = TrialSettings(
         data="photos",

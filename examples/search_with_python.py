@@ -41,8 +41,8 @@ def main() -> None:
     # NNI and torch take seconds to load, so they come after --help; this one also hides their warnings of each other.
     quiet_imports()
     from hnas_nni import Genotype
-    from hnas_nni.evaluator import SuperResolution
     from hnas_nni.report import describe, draw_genotype
+    from hnas_nni.trial.evaluator import SuperResolution
     from search_spaces import HNASSpace, MendedNasExperiment
 
     # What to search: all networks of so many blocks; shared weights learn many times faster where nodes average ...

@@ -19,9 +19,9 @@ from typing import cast
 import torch
 from torch import nn
 
-from hnas_nni.genotype import CELL_OPERATIONS, DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype
-from hnas_nni.network import Preprocessor, Stem, Tail, candidate, check_network_size
-from hnas_nni.own_operations import OwnOperation, own_operations
+from hnas_nni.architecture.genotype import CELL_OPERATIONS, DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype
+from hnas_nni.architecture.own_operations import OwnOperation, own_operations
+from hnas_nni.network.network import Preprocessor, Stem, Tail, candidate, check_network_size
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""

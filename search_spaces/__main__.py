@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hnas_nni.genotype import DEFAULT_LAYERS
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 from search_spaces.json_file import search_space_text
 
 

@@ -22,8 +22,8 @@ from nni.mutable import Categorical, MutableDict, label_scope
 from nni.nas.evaluator import Evaluator
 from nni.nas.space import BaseModelSpace, RawFormatModelSpace
 
+from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
 from hnas_nni.files import replacing
-from hnas_nni.genotype import POSITION_LABEL, Genotype
 from search_spaces.compat.experiment import CopyingModelSpace
 
 _FORMAT = "hnas-architecture-table"
@@ -84,7 +84,7 @@ class SubSpace:
 
         Raises
         ------
-        hnas_nni.genotype.GenotypeError
+        hnas_nni.architecture.genotype.GenotypeError
             If free and fixed decisions together are not one of the hierarchical space.
         """
         return Genotype.from_sample({**self.fixed, **sample})

@@ -12,8 +12,7 @@ from nni.mutable import Categorical, ensure_frozen
 from nni.nas.nn.pytorch import Cell, MutableModule
 from torch import nn
 
-from hnas_nni.first_weights import preserve_signal
-from hnas_nni.genotype import (
+from hnas_nni.architecture.genotype import (
     CELL_OPERATIONS,
     EDGES_PER_NODE,
     INPUT_NODES,
@@ -21,7 +20,8 @@ from hnas_nni.genotype import (
     POSITION_LABEL,
     Genotype,
 )
-from hnas_nni.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
+from hnas_nni.network.first_weights import preserve_signal
+from hnas_nni.network.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
 
 NORMALIZATIONS = ("none", "mean", "batch")
 """What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""
@@ -105,7 +105,7 @@ class SearchableBlocks(MutableModule):
         return Genotype.from_sample({label: choice.freeze(sample) for label, choice in choices})
 
     def sub_state_dict(self, genotype: Genotype) -> dict[str, torch.Tensor]:
-        """Return the weights of one architecture, named as in its :class:`~hnas_nni.network.Blocks`.
+        """Return the weights of one architecture, named as in its :class:`~hnas_nni.network.network.Blocks`.
 
         Works on the space as it was built and on the supernets that NNI's one-shot strategies make of it.
         """

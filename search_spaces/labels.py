@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hnas_nni.genotype import (
+from hnas_nni.architecture.genotype import (
     CELL_OPERATIONS,
     EDGES_PER_NODE,
     NODES,

@@ -12,7 +12,7 @@ from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from nni.nas.strategy import RandomOneShot
 from torch import Tensor, nn
 
-from hnas_nni.training import Adam, training_step
+from hnas_nni.training.step import Adam, training_step
 from search_spaces.space import HNASSpace
 
 Sample = dict[str, Any]
@@ -64,7 +64,7 @@ class PathTraining:
     bfloat16
         Whether convolutions run in 16 bits under autocast; the output is float32 all the same.
     micro_batch
-        As for :func:`hnas_nni.training.training_step`.
+        As for :func:`hnas_nni.training.step.training_step`.
     """
 
     def __init__(self, supernet: HNASSpace, *, bfloat16: bool = False, micro_batch: int | None = None) -> None:
@@ -82,7 +82,7 @@ class PathTraining:
         return out.float()
 
     def step(self, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
-        """Do one step on the weights of the path that runs; see :func:`hnas_nni.training.training_step`."""
+        """Do one step on the weights of the path that runs; see :func:`hnas_nni.training.step.training_step`."""
         return training_step(self.forward, self.optimizer, lr, hr, learning_rate, self._trained.take, self._micro_batch)
 
     def state_dict(self) -> dict[str, Any]:

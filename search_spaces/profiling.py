@@ -16,8 +16,8 @@ from typing import Any
 from nni.mutable import LabeledMutable, MutableExpression
 from nni.nas.profiler.pytorch.flops import FlopsResult
 
+from hnas_nni.architecture.genotype import EDGES_PER_NODE, NODES, POSITION_LABEL, Genotype, input_label, operation_label
 from hnas_nni.cost import Cost, CostTable, cost_table
-from hnas_nni.genotype import EDGES_PER_NODE, NODES, POSITION_LABEL, Genotype, input_label, operation_label
 from search_spaces.compat.input_pick import EdgeSource
 
 Terms = dict[tuple[str, ...], dict[tuple[Any, ...], Cost]]

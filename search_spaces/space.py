@@ -13,9 +13,9 @@ from nni.nas.profiler.pytorch.flops import FlopsResult
 from nni.nas.profiler.pytorch.utils import MutableShape
 from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
-from hnas_nni.first_weights import divide_by_paths, show_image
-from hnas_nni.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
-from hnas_nni.network import HNASNetwork, Stem, Tail, check_network_size
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
+from hnas_nni.network.first_weights import divide_by_paths, show_image
+from hnas_nni.network.network import HNASNetwork, Stem, Tail, check_network_size
 from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
 from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
@@ -41,7 +41,7 @@ class HNASSpace(ModelSpace):
     normalization
         What keeps features at one scale while weights are shared. "none": nothing, the space holds the networks as they
         are. "mean": nodes average their two edges instead of adding them up, and weights start so that every
-        architecture interpolates the image (:mod:`hnas_nni.first_weights`); shared weights learn many times
+        architecture interpolates the image (:mod:`hnas_nni.network.first_weights`); shared weights learn many times
         faster. "batch": batch norm without parameters after each convolutional candidate and the cells' 1x1
         convolutions, as in the authors' search. The networks that :meth:`freeze` returns add up and have no batch norm.
         After "mean" what reads a node divides by the paths that lead to it, so that they are nearly as good as in the

@@ -10,7 +10,7 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.proxyless import _ProxylessFunction
 from torch import nn
 
-from hnas_nni.network import run_blocks
+from hnas_nni.network.network import run_blocks
 from search_spaces.blocks import SearchableBlocks
 from search_spaces.compat.proxyless_cell import draw_index
 

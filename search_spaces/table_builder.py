@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
 from hnas_nni.files import replacing
-from hnas_nni.genotype import Genotype
-from hnas_nni.network import check_network_size
-from hnas_nni.setting_values import EMBEDDED, check_images, check_seed
-from hnas_nni.training import cosine_learning_rate, patch_psnr
+from hnas_nni.network.network import check_network_size
+from hnas_nni.settings import EMBEDDED, check_images, check_seed
+from hnas_nni.training.step import cosine_learning_rate, patch_psnr
 from search_spaces.architecture_table import ArchitectureTable, SubSpace
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 

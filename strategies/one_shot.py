@@ -39,8 +39,8 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
     space's ``freeze`` keeps them (:class:`search_spaces.HNASSpace` does).
 
     It works on every space of categorical choices that NNI's path-sampling supernets cover, and with every Lightning
-    evaluator that NNI's ENAS takes. For super-resolution that is :class:`hnas_nni.evaluator.SuperResolution`, whose
-    default metric is the joint reward, its lambda and cost scale being the evaluator's.
+    evaluator that NNI's ENAS takes. For super-resolution that is :class:`hnas_nni.trial.evaluator.SuperResolution`,
+    whose default metric is the joint reward, its lambda and cost scale being the evaluator's.
 
     Logged in each epoch, next to what the evaluator logs on the validation batches for an architecture drawn from the
     policy: ``controller/reward`` (mean), ``controller/entropy/<level>`` in nats, ``controller/<label>/<value>`` (mean
@@ -78,7 +78,7 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
     Examples
     --------
     >>> from nni.nas.experiment import NasExperiment
-    >>> from hnas_nni.evaluator import PAPER_SEARCH, SuperResolution
+    >>> from hnas_nni.trial.evaluator import PAPER_SEARCH, SuperResolution
     >>> from search_spaces import HNASSpace
     >>> space = HNASSpace(normalization="mean")
     >>> evaluator = SuperResolution("DIV2K", "Set5", **PAPER_SEARCH)

@@ -17,10 +17,10 @@ from nni import NoMoreTrialError
 from nni.runtime.env_vars import dispatcher_env_vars
 from nni.tuner import Tuner
 
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
-from hnas_nni.genotype import Genotype
-from hnas_nni.parameters import COST_SCALE, LAMBDA, reward_parameters
-from hnas_nni.reward import JointReward
+from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, reward_parameters
+from hnas_nni.trial.reward import JointReward
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
 from strategies.settings import SMALL_BUDGET, ControllerSettings, PolicySettings, check_integers

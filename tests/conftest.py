@@ -1,4 +1,4 @@
-"""Fixtures of several folders of tests; this file also puts ``nni_experiment`` on the import path."""
+"""Fixtures of several folders of tests."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from nni_experiment import RunningExperiment, run_experiment
 
 from hnas_nni import HNAS_A
 
+pytest_plugins = ["photo_task", "tiled_networks", "tiny_training"]
+
 _TRIAL = '''
 """A trial whose figures follow from its architecture, so that a test can tell whose they are."""
 import os, sys
 if os.environ["NNI_TRIAL_SEQ_ID"] == "2":
     sys.exit("out of memory")  # before it asked for its parameters
 import nni
-from hnas_nni.parameters import TrialParameters
+from hnas_nni.trial.parameters import TrialParameters
 parameters = TrialParameters.from_nni(nni.get_next_parameter())
 position = parameters.genotype.position
 for step in range(3):

@@ -6,9 +6,9 @@ import argparse
 from contextlib import suppress
 from pathlib import Path
 
-from hnas_nni.cli.architecture import GENOTYPE_HELP, NamedArchitecture, read_architecture
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.files import check_writable
-from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture, read_architecture
 
 __all__ = [
     "DEVICES",
@@ -36,7 +36,7 @@ _SIZES = {"layers": DEFAULT_LAYERS, "scale": 2, "channels": 64}
 
 
 def read_genotype(name: str) -> Genotype:
-    """Return a genotype by what :func:`hnas_nni.cli.architecture.read_architecture` takes, which raises."""
+    """Return a genotype by what :func:`hnas_nni.searches.names.read_architecture` takes, which raises."""
     return read_architecture(name).genotype
 
 

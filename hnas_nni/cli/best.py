@@ -17,8 +17,8 @@ from hnas_nni.cli.arguments import add_force, add_json, add_quiet, add_working_d
 from hnas_nni.cli.terminal import strong, table
 
 if TYPE_CHECKING:
-    from hnas_nni.experiments import RankedGenotype, TrialRecord
-    from hnas_nni.genotype import Genotype
+    from hnas_nni.architecture.genotype import Genotype
+    from hnas_nni.searches import RankedGenotype, TrialRecord
 
 HELP = "show the best architectures of a search, and write out the winner"
 _EXAMPLES = """\
@@ -83,10 +83,10 @@ def run(options: argparse.Namespace) -> None:
     for path in (options.out, options.weights):
         if path is not None:
             check_output(path, options.force)
-    from hnas_nni.run_folder import RunFolder
+    from hnas_nni.searches.search_folder import SearchFolder
 
-    if options.run is not None and RunFolder(options.run).exists:
-        ranking = _of_run(RunFolder(options.run), options)
+    if options.run is not None and SearchFolder(options.run).exists:
+        ranking = _of_run(SearchFolder(options.run), options)
     else:
         ranking = _of_experiment(options)
     written = []
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _of_experiment(options: argparse.Namespace) -> _Ranking:
-    from hnas_nni.experiments import ExperimentError, find_experiment, rank, read_trials, reward_weights
+    from hnas_nni.searches import ExperimentError, find_experiment, rank, read_trials, reward_weights
 
     folder = find_experiment(options.run, options.working_dir)
     trials = read_trials(folder)
@@ -124,7 +124,7 @@ def _of_experiment(options: argparse.Namespace) -> _Ranking:
     winner = ranking[0]
 
     def write_weights(path: Path) -> None:
-        from hnas_nni.weights import export_search_weights, export_weights  # torch takes seconds to load
+        from hnas_nni.searches.weights import export_search_weights, export_weights  # torch takes seconds to load
 
         if winner.trial.search is None:
             export_weights(folder, winner.genotype, path)
@@ -148,16 +148,16 @@ def _of_experiment(options: argparse.Namespace) -> _Ranking:
 
 
 def _of_run(run: Any, options: argparse.Namespace) -> _Ranking:
-    from hnas_nni.run_folder import RunFolderError
+    from hnas_nni.output_folder import OutputFolderError
 
     settings = run.about()["settings"]
     weight = settings.get("reward_lambda")
     if options.reward_lambda not in (None, weight):
-        raise RunFolderError(f"--lambda: {run.path} is a search with {weight:g}, not {options.reward_lambda:g}")
+        raise OutputFolderError(f"--lambda: {run.path} is a search with {weight:g}, not {options.reward_lambda:g}")
     rows = run.ranking()
 
     def write_weights(path: Path) -> None:
-        from hnas_nni.weights import export_search_weights
+        from hnas_nni.searches.weights import export_search_weights
 
         export_search_weights(run, path)
 

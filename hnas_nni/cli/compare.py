@@ -16,7 +16,7 @@ from hnas_nni.cli.comparison_options import add_comparison_options, check_compar
 from hnas_nni.cli.inference_options import MODELS_HELP
 
 if TYPE_CHECKING:
-    from hnas_nni.report.comparison import Comparison
+    from hnas_nni.inference.comparison import Comparison
 
 HELP = "draw what models make of images, side by side"
 _EXAMPLES = """\

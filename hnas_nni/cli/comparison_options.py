@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import use_threads
 from hnas_nni.cli.inference_options import add_inference_options
-from hnas_nni.defaults import CROP_SIZE
+from hnas_nni.settings import CROP_SIZE
 
 if TYPE_CHECKING:
     from hnas_nni.data import ImagePair
-    from hnas_nni.report.comparison import Comparison, Crop
+    from hnas_nni.inference.comparison import Comparison, Crop
 
 _FIRST_IMAGES = 3
 
@@ -89,8 +89,9 @@ def compare_models(options: argparse.Namespace) -> list[Comparison]:
     from tqdm import tqdm
 
     from hnas_nni.data import load_pairs
-    from hnas_nni.inference import choose_device, enlarge, read_models
-    from hnas_nni.report.comparison import compare
+    from hnas_nni.inference import enlarge, read_models
+    from hnas_nni.inference.comparison import compare
+    from hnas_nni.network.devices import choose_device
 
     crops = _crops(options)
     use_threads(options.threads)
@@ -142,7 +143,7 @@ def _chosen(pairs: list[ImagePair], options: argparse.Namespace, cropped: list[s
 
 
 def _crop(text: str) -> tuple[str | None, Crop]:
-    from hnas_nni.report.comparison import Crop
+    from hnas_nni.inference.comparison import Crop
 
     name, equals, numbers = text.rpartition("=")
     parts = numbers.split(",")

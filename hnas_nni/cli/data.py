@@ -127,8 +127,8 @@ def run(options: argparse.Namespace) -> int | None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from hnas_nni.data.catalogue import CATALOGUE
-    from hnas_nni.data.disk import readable_size
+    from hnas_nni.data.published_sets.catalogue import CATALOGUE
+    from hnas_nni.data.published_sets.disk import readable_size
 
     if options.json:
         sets: list[dict[str, Any]] = [
@@ -159,8 +159,8 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from hnas_nni.data.catalogue import find_set
-    from hnas_nni.data.fetch import check_request, fetch
+    from hnas_nni.data.published_sets.catalogue import find_set
+    from hnas_nni.data.published_sets.fetch import check_request, fetch
 
     sets = [find_set(name) for name in options.names]
     if len(sets) > 1 and (options.url or options.sha256):

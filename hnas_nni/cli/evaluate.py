@@ -19,8 +19,8 @@ from hnas_nni.cli.terminal import table
 if TYPE_CHECKING:
     from hnas_nni.data import ImagePair
     from hnas_nni.data.resize import ImageArray
-    from hnas_nni.evaluation import SetScore
     from hnas_nni.inference import Model
+    from hnas_nni.inference.evaluation import SetScore
 
 HELP = "measure models on test sets: PSNR, SSIM, cost and time"
 _STANDARD_OUTPUT = Path("-")
@@ -63,9 +63,10 @@ def run(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from hnas_nni.data import load_pairs
-    from hnas_nni.evaluation import dataset_name, evaluate
-    from hnas_nni.inference import choose_device, read_models
-    from hnas_nni.published_results import SOURCE
+    from hnas_nni.inference import read_models
+    from hnas_nni.inference.evaluation import dataset_name, evaluate
+    from hnas_nni.network.devices import choose_device
+    from hnas_nni.report.published_results import SOURCE
     from hnas_nni.report.scores import (
         image_table,
         markdown_table,
@@ -127,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _notes(options: argparse.Namespace, models: Sequence[Model], scores: Sequence[SetScore]) -> list[str]:
     """What the figures are, and what to know of them."""
-    from hnas_nni.published_results import SOURCE
+    from hnas_nni.report.published_results import SOURCE
 
     device = next((model.device for model in models if model.cost is not None), models[0].device)
     notes = [

@@ -43,8 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Export a model."""
     check_output(options.out, options.force)
-    from hnas_nni.exporting import FORMATS, TOLERANCE, export, format_of
-    from hnas_nni.model_file import load
+    from hnas_nni.network.export import TOLERANCE, export
+    from hnas_nni.network.export_formats import FORMATS, format_of
+    from hnas_nni.network.model_file import load
 
     name = options.format or format_of(options.out)
     network = load(options.model)

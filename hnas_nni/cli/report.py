@@ -21,7 +21,7 @@ from hnas_nni.cli.comparison_options import (
 from hnas_nni.cli.inference_options import MODELS_HELP
 
 if TYPE_CHECKING:
-    from hnas_nni.report.page import SearchHistory
+    from hnas_nni.searches.history import SearchHistory
 
 HELP = "make a report of a search: one HTML file"
 _EXAMPLES = """\
@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("--compare: on which images? Give --data DIR, or --data photos")
     else:
         check_comparison(options)
-    from hnas_nni.report.page import read_history, write_report
+    from hnas_nni.report.page import write_report
+    from hnas_nni.searches.opening import read_history
 
     history = read_history(options.run, options.working_dir)
     comparisons = compare_models(options) if options.models else []

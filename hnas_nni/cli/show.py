@@ -6,7 +6,6 @@ import argparse
 import json
 from pathlib import Path
 
-from hnas_nni.cli.architecture import read_architecture
 from hnas_nni.cli.arguments import (
     GENOTYPE_HELP,
     add_force,
@@ -18,6 +17,7 @@ from hnas_nni.cli.arguments import (
 )
 from hnas_nni.cli.terminal import strong
 from hnas_nni.report import describe, picture_format
+from hnas_nni.searches.names import read_architecture
 
 HELP = "show an architecture and its cost, or draw it"
 _EXAMPLES = """\

@@ -14,7 +14,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnas_nni.cli.architecture import read_architecture
 from hnas_nni.cli.arguments import (
     GENOTYPE_HELP,
     add_device,
@@ -27,11 +26,12 @@ from hnas_nni.cli.arguments import (
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
-from hnas_nni.retraining.settings import PRECISIONS, TrainingSettings
-from hnas_nni.setting_values import EMBEDDED, FIRST_WEIGHTS
+from hnas_nni.searches.names import read_architecture
+from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS
+from hnas_nni.training.settings import PRECISIONS, TrainingSettings
 
 if TYPE_CHECKING:
-    from hnas_nni.retraining.run import Training
+    from hnas_nni.training.run import Training
 
 HELP = "train an architecture to the end"
 _EXAMPLES = """\
@@ -117,8 +117,8 @@ def run(options: argparse.Namespace) -> None:
     settings.check()
     genotype.check_layers(settings.layers)
     use_threads(options.threads)
-    from hnas_nni.retraining.folder import is_first_process
-    from hnas_nni.retraining.run import train
+    from hnas_nni.training.folder import is_first_process
+    from hnas_nni.training.run import train
 
     training = train(
         genotype,

@@ -18,7 +18,7 @@ from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output_
 from hnas_nni.cli.inference_options import MODEL_HELP, add_inference_options
 from hnas_nni.cli.pictures import Job, Taken, jobs_of
 from hnas_nni.cli.terminal import one_line, print_error
-from hnas_nni.defaults import JPEG_QUALITY, MAX_MEGAPIXELS
+from hnas_nni.settings import JPEG_QUALITY, MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -91,7 +91,8 @@ def run(options: argparse.Namespace) -> int:
     jobs = jobs_of(options.images, options.out)
     from tqdm import tqdm
 
-    from hnas_nni.inference import choose_device, read_model
+    from hnas_nni.inference import read_model
+    from hnas_nni.network.devices import choose_device
 
     use_threads(options.threads)
     device = choose_device(options.device)
@@ -120,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _upscale_file(job: Job, model: Model, options: argparse.Namespace, bar: tqdm, taken: Taken) -> _Upscaled:
     from hnas_nni.inference import tile_size
-    from hnas_nni.inference.picture_files import FORMATS, output_format, read_picture, write_rows
     from hnas_nni.inference.upscaling import upscale_rows
+    from hnas_nni.pictures.picture_files import FORMATS, output_format, read_picture, write_rows
 
     picture = read_picture(job.source, options.max_megapixels)
     asked = None if options.format is None else options.format.upper()

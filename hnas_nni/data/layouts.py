@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hnas_nni.data.images import IMAGE_SUFFIXES
-from hnas_nni.setting_values import EMBEDDED
+from hnas_nni.settings import EMBEDDED
 
 _PHOTOS = {
     "astronaut": ("skimage", "data/astronaut.png"),

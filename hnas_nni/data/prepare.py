@@ -19,7 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 from hnas_nni.data.layouts import DataError, ImageFiles, find_images
-from hnas_nni.data.manifest import sha256_of
+from hnas_nni.data.published_sets.manifest import sha256_of
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import check_scale, load_files
 from hnas_nni.files import replacing

@@ -14,7 +14,7 @@ from PIL import Image
 from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
-from hnas_nni.setting_values import EMBEDDED
+from hnas_nni.settings import EMBEDDED
 
 _LOGGER = logging.getLogger(__name__)
 _VALIDATION_SHARE = 0.1

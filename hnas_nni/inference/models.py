@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 
@@ -14,14 +13,12 @@ from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
 from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, parse_model
-from hnas_nni.inference.receptive_field import is_local, receptive_radius
 from hnas_nni.inference.self_ensemble import self_ensemble
-from hnas_nni.model_file import load
-from hnas_nni.network import HNASNetwork
-from hnas_nni.operations import SCALES
-
-Pixels = npt.NDArray[Any]
-"""An image: uint8, uint16, or float32 in 0..1, of shape (h, w, 3), or (h, w, 1) for grey."""
+from hnas_nni.network.model_file import load
+from hnas_nni.network.network import HNASNetwork
+from hnas_nni.network.operations import SCALES
+from hnas_nni.network.receptive_field import is_local, receptive_radius
+from hnas_nni.pictures.pictures import Pixels
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey, ITU-R BT.601."""

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hnas_nni.devices import choose_device
 from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands, tile_size
-from hnas_nni.inference.metadata import exif_of_size
 from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
-from hnas_nni.inference.pictures import Picture, PictureRows, from_pillow, split_channels, to_pillow
-from hnas_nni.network import HNASNetwork
+from hnas_nni.network.devices import choose_device
+from hnas_nni.network.network import HNASNetwork
+from hnas_nni.pictures.metadata import exif_of_size
+from hnas_nni.pictures.pictures import Picture, PictureRows, from_pillow, split_channels, to_pillow
 
 _Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
 

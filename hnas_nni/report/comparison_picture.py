@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from hnas_nni.data import ImagePair
 from hnas_nni.data.resize import ImageArray
-from hnas_nni.defaults import CROP_SIZE
 from hnas_nni.files import replacing
-from hnas_nni.report.comparison import Comparison, Crop, compare
+from hnas_nni.inference.comparison import Comparison, Crop, compare
 from hnas_nni.report.palette import CELL_COLOURS, INK
 from hnas_nni.report.picture_text import LINE, Text
+from hnas_nni.settings import CROP_SIZE
 
 _PANEL = 190
 """About how many pixels a detail measures in the picture."""

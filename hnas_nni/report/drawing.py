@@ -6,8 +6,8 @@ import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, INPUT_NODES, NODES, Cell, Genotype, operation_label
 from hnas_nni.files import replacing
-from hnas_nni.genotype import DEFAULT_LAYERS, INPUT_NODES, NODES, Cell, Genotype, operation_label
 from hnas_nni.report.canvas import FONT_SIZE, Canvas, MatplotlibCanvas
 from hnas_nni.report.formats import picture_format
 from hnas_nni.report.layout import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hnas_nni.own_operations import own_operations
+from hnas_nni.architecture.own_operations import own_operations
 
 OPERATION_NAMES: Mapping[str, str] = {
     "identity": "identity",

@@ -8,11 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, PublishedResult
+from hnas_nni.report.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, PublishedResult
 
 if TYPE_CHECKING:
-    from hnas_nni.evaluation import SetScore
     from hnas_nni.inference import Model
+    from hnas_nni.inference.evaluation import SetScore
 
 MEAN = "(mean)"
 """What stands for an image's name in the row of a set's mean."""
@@ -44,7 +44,7 @@ def summary_table(
     ValueError
         If there are no published results at this scale or on any of these sets.
     """
-    from hnas_nni.evaluation import seconds_per_megapixel
+    from hnas_nni.inference.evaluation import seconds_per_megapixel
 
     sets = list(dict.fromkeys(score.dataset for score in scores))
     rows = [_published_row(result, sets) for result in _published(models[0].scale, sets)] if published else []

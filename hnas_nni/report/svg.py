@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.report.canvas import FONT_SIZE, Point, corner_radius, rounded
 from hnas_nni.report.palette import (
     CELL_COLOURS,

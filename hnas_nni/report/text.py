@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hnas_nni.genotype import DEFAULT_LAYERS, NODES, Cell, Genotype
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, NODES, Cell, Genotype
 from hnas_nni.report.palette import operation_names
 
 _TITLES = {

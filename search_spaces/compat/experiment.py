@@ -36,7 +36,7 @@ class MendedNasExperiment(NasExperiment):
     Examples
     --------
     >>> from nni.nas.strategy import Random
-    >>> from hnas_nni.evaluator import SuperResolution
+    >>> from hnas_nni.trial.evaluator import SuperResolution
     >>> from search_spaces import HNASSpace
     >>> experiment = MendedNasExperiment(HNASSpace(), SuperResolution(), Random())
     >>> experiment.run(port=8080)  # doctest: +SKIP

@@ -12,7 +12,14 @@ from nni.mutable import MutableExpression
 from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedCell
 
-from hnas_nni.genotype import CELL_OPERATIONS, EDGES_PER_NODE, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.genotype import (
+    CELL_OPERATIONS,
+    EDGES_PER_NODE,
+    NODES,
+    POSITION_LABEL,
+    input_label,
+    operation_label,
+)
 
 Distribution = dict[tuple[str, ...], dict[tuple[Any, ...], torch.Tensor]]
 """Independent groups of choices, and the probability of each combination of their values."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hnas_nni.genotype import Genotype
-from hnas_nni.pareto import pareto_set
-from hnas_nni.published import paper_networks
-from hnas_nni.reward import JointReward
-from hnas_nni.run_folder import ARCHITECTURE_COLUMNS, best_first
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.paper import paper_networks
+from hnas_nni.searches.pareto import pareto_set
+from hnas_nni.searches.search_folder import ARCHITECTURE_COLUMNS, best_first
+from hnas_nni.trial.reward import JointReward
 from strategies.search.supernet_training import SupernetTraining
 from strategies.supernet_policy import Architecture, SupernetPolicy
 
@@ -62,7 +62,8 @@ def derive(
     Returns
     -------
     list of dict
-        Best first, with the columns :data:`hnas_nni.run_folder.ARCHITECTURE_COLUMNS` and :class:`Genotype` objects.
+        Best first, with the columns :data:`hnas_nni.searches.search_folder.ARCHITECTURE_COLUMNS` and
+        :class:`Genotype` objects.
     """
     drawn = tqdm(policy.draw_distinct(candidates), desc="derive", disable=not progress)
     rows = best_first((measure(architecture, training, reward) for architecture in drawn), rank_by)
@@ -77,12 +78,12 @@ def measure_paper_networks(
     """Measure the paper's cells in networks of the search's size as :func:`derive` measures its candidates.
 
     They show where the search's architectures stand, and take no part in the ranking. In networks of fewer blocks
-    than the paper's the upsampling cell comes last (:func:`hnas_nni.published.paper_networks`).
+    than the paper's the upsampling cell comes last (:func:`hnas_nni.architecture.paper.paper_networks`).
 
     Returns
     -------
     list of dict
-        With the columns :data:`hnas_nni.run_folder.PUBLISHED_COLUMNS` and :class:`Genotype` objects.
+        With the columns :data:`hnas_nni.searches.search_folder.PUBLISHED_COLUMNS` and :class:`Genotype` objects.
     """
     return [
         {"name": name, **measure(policy.architecture_of(genotype.to_sample()), training, reward)}

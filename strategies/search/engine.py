@@ -15,14 +15,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from hnas_nni import run_folder as names
+from hnas_nni.architecture.genotype import POSITION_LABEL
 from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
-from hnas_nni.devices import choose_device
 from hnas_nni.files import replacing
-from hnas_nni.genotype import POSITION_LABEL
-from hnas_nni.model_file import save
-from hnas_nni.run_folder import RunFolder, RunFolderError
-from hnas_nni.training import cosine_learning_rate
+from hnas_nni.network.devices import choose_device
+from hnas_nni.network.model_file import save
+from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
+from hnas_nni.searches.search_folder import CHECKPOINT, SUPERNET, WINNER_WEIGHTS, SearchFolder
+from hnas_nni.training.step import cosine_learning_rate
 from strategies.layout import NETWORK_LEVEL
 from strategies.search.derivation import derive, measure, measure_paper_networks
 from strategies.search.progress import TensorBoardLog
@@ -51,7 +51,8 @@ class WeightSharingSearch:
     command
         Noted in the folder: how the search was started.
     on_epoch
-        Called with the row of each epoch (:data:`hnas_nni.run_folder.EPOCH_COLUMNS`) that ends in this session.
+        Called with the row of each epoch (:data:`hnas_nni.searches.search_folder.EPOCH_COLUMNS`) that ends in this
+        session.
     progress
         Show a progress bar on standard error.
     checkpoint_seconds
@@ -59,7 +60,7 @@ class WeightSharingSearch:
 
     Raises
     ------
-    RunFolderError
+    OutputFolderError
         If the folder holds something else, a search is running there, or one with other settings.
     ValueError
         If the device is not there, or the data can't be used.
@@ -77,7 +78,7 @@ class WeightSharingSearch:
     ) -> None:
         self.settings = settings
         self._checkpoint_seconds = checkpoint_seconds
-        self.folder = RunFolder(folder)
+        self.folder = SearchFolder(folder)
         self._command = command
         self._on_epoch = on_epoch
         self._progress = progress
@@ -86,7 +87,7 @@ class WeightSharingSearch:
         self._seconds = 0.0
 
     def run(self) -> list[dict[str, Any]]:
-        """Search to the end, and return the ranking, best first: see :meth:`RunFolder.architectures`."""
+        """Search to the end, and return the ranking, best first: see :meth:`SearchFolder.architectures`."""
         self._check_folder()
         if self.folder.exists and self.folder.finished:
             return self.folder.architectures()
@@ -102,7 +103,7 @@ class WeightSharingSearch:
         found = self.folder.about()["settings"]
         for name, value in self.settings.to_dict().items():
             if found.get(name) != value:
-                raise RunFolderError(
+                raise OutputFolderError(
                     f"{self.folder.path}: holds a search with {option(name)} {found.get(name)}, not {value}; "
                     "give the same settings to go on with it, or another folder"
                 )
@@ -156,7 +157,7 @@ class WeightSharingSearch:
         settings = self.settings
         steps = settings.weight_steps + settings.controller_steps
         with (
-            TensorBoardLog(self.folder.path / names.TENSORBOARD, self._rows) as log,
+            TensorBoardLog(self.folder.path / TENSORBOARD, self._rows) as log,
             tqdm(
                 total=settings.epochs * steps,
                 initial=self._epoch * steps + self._step,
@@ -254,9 +255,9 @@ class WeightSharingSearch:
         )
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.training.supernet.state_dict().items()}
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
-        with replacing(self.folder.path / names.SUPERNET) as temporary:
+        with replacing(self.folder.path / SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
-        save(self.training.supernet.freeze(rows[0]["genotype"].to_sample()), self.folder.path / names.WINNER_WEIGHTS)
+        save(self.training.supernet.freeze(rows[0]["genotype"].to_sample()), self.folder.path / WINNER_WEIGHTS)
         self.folder.write_published(
             measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
         )
@@ -285,18 +286,18 @@ class WeightSharingSearch:
             "training": self.training.state_dict(),
             "samplers": [sampler.state_dict() for sampler in self._samplers],
         }
-        with replacing(self.folder.path / names.CHECKPOINT) as temporary:
+        with replacing(self.folder.path / CHECKPOINT) as temporary:
             torch.save(state, temporary)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:
-        path = self.folder.path / names.CHECKPOINT
+        path = self.folder.path / CHECKPOINT
         if not path.exists():
             return
         try:
             state: dict[str, Any] = torch.load(path, map_location=self._device, weights_only=True)
             if state["images"] != self._digest:
-                raise RunFolderError(f"{self.folder.path}: its images have changed since; start in another folder")
+                raise OutputFolderError(f"{self.folder.path}: its images have changed since; start in another folder")
             self.policy.load_state_dict(_on_cpu(state["policy"]))
             self.training.load_state_dict(state["training"])
             for sampler, saved in zip(self._samplers, state["samplers"], strict=True):
@@ -305,7 +306,7 @@ class WeightSharingSearch:
             self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
             self._measured = state["measured"]
             self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
-        except RunFolderError:
+        except OutputFolderError:
             raise
         except Exception as error:  # what a damaged file leads to is of many types
             raise self._damaged(path, error) from None
@@ -313,9 +314,9 @@ class WeightSharingSearch:
         self._write_tables()
 
     @staticmethod
-    def _damaged(path: Path, error: Exception) -> RunFolderError:
+    def _damaged(path: Path, error: Exception) -> OutputFolderError:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return RunFolderError(f"{path}: damaged ({reason}); start in another folder")
+        return OutputFolderError(f"{path}: damaged ({reason}); start in another folder")
 
 
 def _on_cpu(state: Any) -> Any:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from hnas_nni.genotype import DEFAULT_LAYERS
-from hnas_nni.reward import JointReward
-from hnas_nni.setting_values import EMBEDDED, absolute_images, check_choice, check_images, check_seed
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS
+from hnas_nni.settings import EMBEDDED, absolute_images, check_choice, check_images, check_seed
+from hnas_nni.trial.reward import JointReward
 from strategies.settings import PolicySettings
 
 PRECISIONS = ("32", "bf16")
@@ -62,7 +62,7 @@ class SearchSettings:
         As for :class:`search_spaces.HNASSpace`: "mean", "none", or "batch" as in the authors' code, with which shared
         weights learn much more slowly.
     reward_lambda, cost_scale
-        As for :class:`hnas_nni.reward.JointReward`; costs are those of the searched sizes.
+        As for :class:`hnas_nni.trial.reward.JointReward`; costs are those of the searched sizes.
     epochs
         How often weights and controller take turns. The learning rate of the weights goes down by a cosine over all.
     warmup_epochs

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data.sources import ImagePair
-from hnas_nni.genotype import Genotype
 from hnas_nni.metrics import psnr_y_batch
 from search_spaces import HNASSpace
 from search_spaces.path_training import PathTraining, make_path_supernet
@@ -63,7 +63,7 @@ class SupernetTraining:
         self._validation = [(self._to_device(pair.lr), self._to_device(pair.hr)) for pair in validation]
 
     def weight_step(self, architecture: Architecture, lr: Tensor, hr: Tensor, learning_rate: float) -> Tensor:
-        """Do one step on the weights of one path; see :func:`hnas_nni.training.training_step`."""
+        """Do one step on the weights of one path; see :func:`hnas_nni.training.step.training_step`."""
         self.policy.activate(architecture)
         return self._paths.step(lr, hr, learning_rate)
 

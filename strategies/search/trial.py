@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hnas_nni.cli.terminal import Parser, one_line, print_error
-from hnas_nni.run_folder import SEARCH_FOLDER
+from hnas_nni.searches.search_folder import SEARCH_FOLDER
 from strategies.search import command
 from strategies.search.settings import SearchSettings
 

@@ -11,7 +11,7 @@ from report_runs import write_run
 
 from hnas_nni import HNAS_A, Genotype
 from hnas_nni.cli import main
-from hnas_nni.experiments import rank, read_trials
+from hnas_nni.searches import rank, read_trials
 
 
 def test_ranks_the_latest_search(

@@ -11,15 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import REPOSITORY
 
 from hnas_nni.cli import COMMANDS, main
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _HNAS = [sys.executable, "-m", "hnas_nni.cli"]
 
 
 def _run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*_HNAS, *arguments], cwd=_REPOSITORY, capture_output=True, text=True, **options)
+    return subprocess.run([*_HNAS, *arguments], cwd=REPOSITORY, capture_output=True, text=True, **options)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -27,7 +27,7 @@ def test_help_loads_nothing_heavy() -> None:
         "import sys; from hnas_nni.cli import main; code = main(['--help']);"
         "print(code, sorted({'torch', 'nni', 'numpy', 'matplotlib', 'PIL'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=_REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "0 []"
     for name in COMMANDS:
         assert f"\n    {name} " in done.stdout
@@ -42,7 +42,7 @@ def test_help_of_every_command_has_examples(command: str, capsys: pytest.Capture
 
 
 def test_version() -> None:
-    (version,) = re.findall(r'(?m)^version = "(.+)"$', (_REPOSITORY / "pyproject.toml").read_text())
+    (version,) = re.findall(r'(?m)^version = "(.+)"$', (REPOSITORY / "pyproject.toml").read_text())
     assert _run("--version").stdout == f"hnas {version}\n"
 
 
@@ -66,7 +66,7 @@ def test_a_closed_pipe_is_quiet() -> None:
     os.close(reader)
     done = subprocess.run(
         [*_HNAS, "show", "HNAS-A", "--channels", "4"],
-        cwd=_REPOSITORY,
+        cwd=REPOSITORY,
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
@@ -80,7 +80,7 @@ def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     process = subprocess.Popen(
         [*_HNAS, "show", str(fifo)],
-        cwd=_REPOSITORY,
+        cwd=REPOSITORY,
         stderr=subprocess.PIPE,
         text=True,
         # Tests that run in the background of a script have interrupts ignored, and hand that on.
@@ -97,7 +97,7 @@ def test_colours_only_on_a_terminal(no_colour: str, expected: bool) -> None:
     terminal, other_end = pty.openpty()
     subprocess.run(
         [*_HNAS, "show", "nowhere.json"],
-        cwd=_REPOSITORY,
+        cwd=REPOSITORY,
         stderr=other_end,
         env={**os.environ, "NO_COLOR": no_colour, "TERM": "xterm"},
     )

@@ -14,8 +14,8 @@ from PIL import Image
 from hnas_nni import HNAS_A, HNAS_B, load, save, upscale
 from hnas_nni.cli import main
 from hnas_nni.data import load_pairs
+from hnas_nni.inference.comparison import Crop
 from hnas_nni.metrics import psnr_y
-from hnas_nni.report.comparison import Crop
 from hnas_nni.report.comparison_picture import draw_comparison, stack
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hnas_nni import HNAS_A, save
 from hnas_nni.cli import main
-from hnas_nni.network import HNASNetwork
+from hnas_nni.network.network import HNASNetwork
 
 
 def _not_a_number(network: HNASNetwork) -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from hnas_nni import Genotype, load, save
 from hnas_nni.cli import main
-from hnas_nni.experiments import rank, read_trials
+from hnas_nni.searches import rank, read_trials
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_model_file_is_shown_at_its_own_size(model: Path, tmp_path: Path, caps
 
 def test_its_header_is_read_without_torch(model: Path) -> None:
     script = (
-        "import sys; from hnas_nni.model_header import read_header; "
+        "import sys; from hnas_nni.network.model_header import read_header; "
         f"header = read_header({str(model)!r}); print(header.genotype, header.scale, 'torch' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout

@@ -15,9 +15,9 @@ from hnas_nni import HNAS_A, HNAS_B, load, save
 from hnas_nni.cli import main
 from hnas_nni.data import bicubic_upsample, load_pairs
 from hnas_nni.inference import read_model
-from hnas_nni.inference.picture_files import read_picture, write_picture
-from hnas_nni.inference.pictures import Picture
 from hnas_nni.inference.upscaling import upscale_rows
+from hnas_nni.pictures.picture_files import read_picture, write_picture
+from hnas_nni.pictures.pictures import Picture
 
 _PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:40, :50]
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -153,8 +153,8 @@ def test_large_pictures_are_written_as_they_come(model: Path, monkeypatch: pytes
     write_picture(picture, name, name[-3:].upper().replace("TIF", "TIFF"))
     arguments = ["upscale", str(model), name, "--out"]
     assert main([*arguments, "whole", "--tile", "off"]) == 0
-    monkeypatch.setattr("hnas_nni.inference.picture_files._LARGE", 0)
-    monkeypatch.setattr("hnas_nni.inference.tiff._STRIP_BYTES", 1000)
+    monkeypatch.setattr("hnas_nni.pictures.picture_files._LARGE", 0)
+    monkeypatch.setattr("hnas_nni.pictures.tiff._STRIP_BYTES", 1000)
     assert main([*arguments, "bands", "--tile", "9"]) == 0
     whole, bands = (read_picture(Path(folder, name)) for folder in ("whole", "bands"))
     assert bands.pixels.dtype == pixels.dtype

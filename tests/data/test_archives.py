@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from image_archives import zip_of
 
-from hnas_nni.data.archives import ArchiveError, unpack
-from hnas_nni.data.disk import DiskFullError
+from hnas_nni.data.published_sets.archives import ArchiveError, unpack
+from hnas_nni.data.published_sets.disk import DiskFullError
 
 
 def test_an_archive_whose_images_do_not_fit_is_kept(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_link_in_an_archive_is_not_followed(tmp_path: Path) -> None:
 _UNPACK = """
 import sys
 from pathlib import Path
-from hnas_nni.data.archives import unpack
+from hnas_nni.data.published_sets.archives import unpack
 print("ready", flush=True)
 unpack(Path(sys.argv[1]), Path(sys.argv[2]), r"(?P<image>.*[.]png)", {"": 4000})
 """

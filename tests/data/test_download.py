@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from file_server import FileServer, serving
 
-from hnas_nni.data.disk import DiskFullError
-from hnas_nni.data.download import DownloadError
-from hnas_nni.data.download import download as _download
+from hnas_nni.data.published_sets.disk import DiskFullError
+from hnas_nni.data.published_sets.download import DownloadError
+from hnas_nni.data.published_sets.download import download as _download
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 download = partial(_download, backoff=0.01, progress=False)
@@ -159,7 +159,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(server: FileServer, tmp_path:
 _WITH_A_QUOTA = """
 import resource, sys
 from pathlib import Path
-from hnas_nni.data.download import download
+from hnas_nni.data.published_sets.download import download
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
 try:
     download(sys.argv[1], Path(sys.argv[2]), progress=False)

@@ -14,11 +14,11 @@ from file_server import FileServer, serving
 from image_archives import ARCHIVE, IMAGES, png, tgz_of, zip_of
 
 from hnas_nni.data import DataError, load_pairs
-from hnas_nni.data.archives import ArchiveError
-from hnas_nni.data.catalogue import CATALOGUE, Archive, DataSet, find_set
-from hnas_nni.data.fetch import ChecksumError
-from hnas_nni.data.fetch import fetch as _fetch
-from hnas_nni.data.manifest import Manifest
+from hnas_nni.data.published_sets.archives import ArchiveError
+from hnas_nni.data.published_sets.catalogue import CATALOGUE, Archive, DataSet, find_set
+from hnas_nni.data.published_sets.fetch import ChecksumError
+from hnas_nni.data.published_sets.fetch import fetch as _fetch
+from hnas_nni.data.published_sets.manifest import Manifest
 
 fetch = partial(_fetch, backoff=0.01, retries=1, progress=False)
 

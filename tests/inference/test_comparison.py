@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
+from hnas_nni.inference.comparison import Crop, compare, largest_difference
 from hnas_nni.report import draw_comparison
-from hnas_nni.report.comparison import Crop, compare, largest_difference
 from hnas_nni.report.comparison_picture import stack
 from hnas_nni.report.palette import INK
 from hnas_nni.report.picture_text import Text

@@ -17,7 +17,7 @@ from hnas_nni.data import bicubic_upsample, load_pairs
 from hnas_nni.inference import Bicubic, NetworkModel, enlarge, self_ensemble, tile_size
 from hnas_nni.inference.models import Pixels
 from hnas_nni.inference.tiling import largest_tile, tiles
-from hnas_nni.network import HNASNetwork
+from hnas_nni.network.network import HNASNetwork
 
 _PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:90, :75]
 _FLOAT_PHOTO = (_PHOTO / 255).astype(np.float32)

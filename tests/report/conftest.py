@@ -11,7 +11,9 @@ from report_browser import ReportPage
 from report_runs import ARCHITECTURES, write_run
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from hnas_nni.report.page import SearchHistory, read_history, write_report
+from hnas_nni.report.page import write_report
+from hnas_nni.searches.history import SearchHistory
+from hnas_nni.searches.opening import read_history
 
 
 @pytest.fixture(scope="session")

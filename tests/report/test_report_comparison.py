@@ -14,9 +14,10 @@ from report_browser import WIDTHS, ReportPage
 from report_runs import write_run
 
 from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
+from hnas_nni.inference.comparison import Comparison, Crop, compare
 from hnas_nni.metrics import psnr_y, ssim_y
-from hnas_nni.report.comparison import Comparison, Crop, compare
-from hnas_nni.report.page import read_history, write_report
+from hnas_nni.report.page import write_report
+from hnas_nni.searches.opening import read_history
 
 _CROP = Crop(30, 46, 64, 48)
 _NAMES = ["LR", "bicubic", "<b>net</b>", "blurred", "HR"]

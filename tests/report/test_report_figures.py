@@ -10,8 +10,10 @@ import pytest
 from report_browser import WIDTHS, ReportPage
 from report_runs import write_run
 
-from hnas_nni.report.page import SearchHistory, read_history, write_report
+from hnas_nni.report.page import write_report
 from hnas_nni.report.page.figures import position_figure, progress_figure
+from hnas_nni.searches.history import SearchHistory
+from hnas_nni.searches.opening import read_history
 
 
 def _ticks(page: ReportPage, name: str) -> list[str]:

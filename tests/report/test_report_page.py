@@ -21,7 +21,9 @@ from selenium.webdriver.support.select import Select
 
 from hnas_nni import HNAS_A, Genotype
 from hnas_nni.report import OPERATION_NAMES
-from hnas_nni.report.page import SearchHistory, read_history, write_report
+from hnas_nni.report.page import write_report
+from hnas_nni.searches.history import SearchHistory
+from hnas_nni.searches.opening import read_history
 
 FIGURES = ["progress", "entropy", "position", "trade-off", "published"]
 

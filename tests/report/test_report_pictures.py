@@ -10,8 +10,9 @@ import pytest
 from report_browser import WIDTHS, ReportPage
 
 from hnas_nni import HNAS_A, HNAS_B, Genotype
-from hnas_nni.genotype import Cell, Edge
-from hnas_nni.report.page import SearchHistory, write_report
+from hnas_nni.architecture.genotype import Cell, Edge
+from hnas_nni.report.page import write_report
+from hnas_nni.searches.history import SearchHistory
 
 _LEAST = 10
 """CSS pixels of the smallest text."""

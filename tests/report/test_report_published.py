@@ -14,9 +14,10 @@ from report_runs import SIZES
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C
 from hnas_nni.cost import count
-from hnas_nni.published_results import PUBLISHED_RESULTS
-from hnas_nni.report.page import SearchHistory, write_report
+from hnas_nni.report.page import write_report
 from hnas_nni.report.page.trade_off import trade_off_figure
+from hnas_nni.report.published_results import PUBLISHED_RESULTS
+from hnas_nni.searches.history import SearchHistory
 
 
 def _figure(page: ReportPage, name: str) -> tuple[dict[str, Any], dict[str, float], str]:

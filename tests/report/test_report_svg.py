@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
-from hnas_nni.genotype import operation_label
+from hnas_nni.architecture.genotype import operation_label
 from hnas_nni.report import OPERATION_COLOURS, OPERATION_NAMES, draw_genotype
 from hnas_nni.report.palette import contrast, on_dark
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet

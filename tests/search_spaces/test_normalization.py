@@ -10,8 +10,8 @@ from nni.nas.strategy import RandomOneShot
 
 from hnas_nni import Genotype
 from hnas_nni.data import load_pairs
-from hnas_nni.first_weights import multiply_by_paths
 from hnas_nni.metrics import psnr_y_batch
+from hnas_nni.network.first_weights import multiply_by_paths
 from search_spaces import HNASSpace
 
 LAYERS = 3

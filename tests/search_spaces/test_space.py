@@ -9,7 +9,7 @@ from nni.mutable import Categorical, CategoricalMultiple, SampleValidationError
 from nni.nas.space import SimplifiedModelSpace, model_context
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
-from hnas_nni.network import HNASNetwork
+from hnas_nni.network.network import HNASNetwork
 from search_spaces import HNASSpace, decision_labels
 
 LAYERS = 4

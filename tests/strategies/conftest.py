@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hnas_nni.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
 from strategies.layout import SpaceLayout
 
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from hnas_nni.genotype import Genotype
+from hnas_nni.architecture.genotype import Genotype
 from strategies.controller import HierarchicalController
 from strategies.exploration import draw_unseen
 from strategies.layout import LayoutError, SpaceLayout

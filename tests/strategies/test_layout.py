@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hnas_nni.genotype import Genotype
+from hnas_nni.architecture.genotype import Genotype
 from search_spaces import decision_labels, search_space_path
 from strategies.layout import Decision, LayoutError, SpaceLayout
 

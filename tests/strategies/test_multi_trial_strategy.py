@@ -27,11 +27,12 @@ from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableDropout
 from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
+from repository import REPOSITORY
 from torch import nn
 
 from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
-from hnas_nni.network import HNASNetwork
+from hnas_nni.network.network import HNASNetwork
 from search_spaces import HNASSpace, MendedNasExperiment
 from search_spaces.architecture_table import TableEvaluator, default_subspace, table_space
 from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
@@ -308,7 +309,7 @@ def _start(folder: Path, action: str, trials: int) -> subprocess.Popen[bytes]:
     (folder / "nas_trial.py").write_text(_TRIAL)
     environment = os.environ | {
         "HOME": str(folder),
-        "PYTHONPATH": f"{folder}:{Path(__file__).resolve().parents[2]}",
+        "PYTHONPATH": f"{folder}:{REPOSITORY}",
     }
     command = [sys.executable, "nas_experiment.py", str(folder), str(_free_port()), action, str(trials)]
     with open(folder / f"{action}.log", "wb") as log:

@@ -14,8 +14,8 @@ import torch
 from nni import NoMoreTrialError
 
 from hnas_nni import Genotype
-from hnas_nni.parameters import TrialParameters
-from hnas_nni.reward import JointReward
+from hnas_nni.trial.parameters import TrialParameters
+from hnas_nni.trial.reward import JointReward
 from search_spaces import search_space_path
 from strategies import HierarchicalTuner
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from hnas_nni.report.comparison import Comparison, Detail
+from hnas_nni.inference.comparison import Comparison, Detail
 from hnas_nni.report.comparison_picture import overview
 
 _OVERVIEW_HEIGHT = 480

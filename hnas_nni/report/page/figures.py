@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.report.page.axes import count_steps, finished, steps_mode
-from hnas_nni.report.page.history import PolicyHistory, SearchHistory, Step, running_best, running_mean
+from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step, running_best, running_mean
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hnas_nni.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.published import PAPER_NETWORKS, name_in_network, paper_networks
-from hnas_nni.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SOURCE, PublishedResult
-from hnas_nni.report.page.history import SearchHistory
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.paper import PAPER_NETWORKS, name_in_network, paper_networks
+from hnas_nni.report.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SOURCE, PublishedResult
+from hnas_nni.searches.history import SearchHistory
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -12,10 +12,9 @@ from importlib.resources import files
 from typing import Any
 
 from hnas_nni.files import replacing
-from hnas_nni.report.comparison import Comparison
+from hnas_nni.inference.comparison import Comparison
 from hnas_nni.report.page.comparisons import shown_comparisons
 from hnas_nni.report.page.figures import entropy_figure, position_figure, progress_figure
-from hnas_nni.report.page.history import SearchHistory
 from hnas_nni.report.page.literature import Literature
 from hnas_nni.report.page.sections import (
     architectures,
@@ -35,6 +34,7 @@ from hnas_nni.report.page.theme import THEMES, variables
 from hnas_nni.report.page.trade_off import trade_off_figure
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 from hnas_nni.report.text import describe
+from hnas_nni.searches.history import SearchHistory
 
 PICTURES = 100
 """Architectures whose cells are drawn, from the top of the ranking; those of the others are given as text."""
@@ -64,7 +64,7 @@ def write_report(
     refresh
         While the search runs, load the page anew after this many seconds.
     comparisons
-        What trained networks make of images (:func:`hnas_nni.report.comparison.compare`), to show below.
+        What trained networks make of images (:func:`hnas_nni.inference.comparison.compare`), to show below.
 
     Raises
     ------

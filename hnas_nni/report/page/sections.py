@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from hnas_nni.pareto import pareto_set
-from hnas_nni.report.page.history import Architecture, SearchHistory, ran_for
 from hnas_nni.report.palette import operation_names
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
+from hnas_nni.searches.history import Architecture, SearchHistory, ran_for
+from hnas_nni.searches.pareto import pareto_set
 
 
 class Row(NamedTuple):

@@ -1,7 +1,7 @@
 """The figure of PSNR against multiply-adds: what the search found, and what it is held against.
 
 As in :mod:`hnas_nni.report.page.figures`, traces have ``meta["role"]``, and as ``customdata`` the places of their
-architectures in :attr:`hnas_nni.report.page.history.SearchHistory.architectures`.
+architectures in :attr:`hnas_nni.searches.history.SearchHistory.architectures`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.pareto import pareto_set
 from hnas_nni.report.page.axes import cost_axis, finished, mark_costs
-from hnas_nni.report.page.history import Architecture, SearchHistory
+from hnas_nni.searches.history import Architecture, SearchHistory
+from hnas_nni.searches.pareto import pareto_set
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

@@ -1,0 +1,14 @@
+from .images import ImageError as ImageError
+from .images import read_image as read_image
+from .layouts import DataError as DataError
+from .patches import PatchSampler as PatchSampler
+from .patches import fixed_patches as fixed_patches
+from .resize import bicubic_downsample as bicubic_downsample
+from .resize import bicubic_upsample as bicubic_upsample
+from .resize import modcrop as modcrop
+from .sources import ImagePair as ImagePair
+from .sources import UnusableImageError as UnusableImageError
+from .sources import hint_at_skipping as hint_at_skipping
+from .sources import load_pairs as load_pairs
+from .splits import Splits as Splits
+from .splits import load_splits as load_splits

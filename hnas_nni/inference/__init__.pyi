@@ -1,0 +1,9 @@
+from .enlarging import enlarge as enlarge
+from .enlarging import tile_size as tile_size
+from .models import BICUBIC as BICUBIC
+from .models import Bicubic as Bicubic
+from .models import Model as Model
+from .models import NetworkModel as NetworkModel
+from .models import read_model as read_model
+from .models import read_models as read_models
+from .self_ensemble import self_ensemble as self_ensemble

@@ -1,0 +1,1 @@
+"""Architectures as plain torch networks: modules, first weights, model files and exports."""

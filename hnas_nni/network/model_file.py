@@ -1,0 +1,74 @@
+"""Trained networks as files: safetensors with the genotype inside, so that the file alone is enough to load it."""
+
+from __future__ import annotations
+
+import os
+
+import safetensors.torch
+import torch
+from safetensors import safe_open
+
+from hnas_nni.files import replacing
+from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
+from hnas_nni.network.network import HNASNetwork
+
+__all__ = ["ModelFileError", "load", "save"]
+
+
+def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+    """Write weights, genotype, scale, channels and layers to a safetensors file, whole or not at all.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    with replacing(path) as temporary:
+        # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
+        temporary.write_bytes(safetensors.torch.save(tensors, header.to_metadata()))
+
+
+def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
+    """Load a network that :func:`save` wrote, in evaluation mode. No code of the file is executed.
+
+    Parameters
+    ----------
+    path
+        The safetensors file.
+    device
+        Where the network goes, e.g. "cuda".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged or not one of ours.
+    """
+    header = read_header(path)
+    try:
+        network = header.genotype.build(header.scale, header.channels, header.layers)
+    except ValueError as error:
+        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
+    with safe_open(path, framework="pt", device=device) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _check(tensors, network, path)
+    network.load_state_dict(tensors)
+    return network.to(device).eval()
+
+
+def _check(tensors: dict[str, torch.Tensor], network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+    """Check that a file has the tensors of its network."""
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    problems = [f"tensor {name} is missing" for name in expected if name not in tensors]
+    problems += [f"tensor {name} is not of its network" for name in tensors if name not in expected]
+    problems += [
+        f"tensor {name} has the shape {tuple(tensor.shape)}, not {expected[name]}"
+        for name, tensor in tensors.items()
+        if expected.get(name) not in (None, tuple(tensor.shape))
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ModelFileError(f"{path}: damaged: {problems[0]}{more}")

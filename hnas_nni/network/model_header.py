@@ -1,0 +1,98 @@
+"""What a model file says of itself, read without loading torch or its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hnas_nni.architecture.genotype import NODES, Genotype
+
+MODEL_FILE = "model.safetensors"
+"""Name under which a trial leaves its trained network in its output folder."""
+
+FORMAT = "hnas-model"
+"""The entry ``format`` of a model file's metadata; :func:`hnas_nni.network.model_file.save` writes it."""
+
+VERSION = "1"
+"""The entry ``version``."""
+
+_SIZES = ("scale", "channels", "layers")
+
+
+class ModelFileError(ValueError):
+    """A file that is not one of our models, or is damaged; the message names it."""
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """The network whose weights a model file holds.
+
+    Parameters
+    ----------
+    genotype
+        The architecture.
+    scale, channels, layers
+        Sizes of the network, as for :meth:`hnas_nni.Genotype.build`.
+    """
+
+    genotype: Genotype
+    scale: int
+    channels: int
+    layers: int
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the metadata of a model file."""
+        sizes = {name: str(getattr(self, name)) for name in _SIZES}
+        return {"format": FORMAT, "version": VERSION, "genotype": self.genotype.to_json(), **sizes}
+
+
+def read_header(path: str | os.PathLike[str]) -> ModelHeader:
+    """Read the metadata of a model file that :func:`hnas_nni.network.model_file.save` wrote.
+
+    The sizes are compared with those of the tensors, so that a network which is built by them is not larger than the
+    file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged or not one of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such model file")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: damaged or not a model of hnas-nni ({error})") from error
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: a safetensors file, but not a model of hnas-nni")
+    if metadata.get("version") != VERSION:
+        raise ModelFileError(f"{path}: version {metadata.get('version')} can't be read; update hnas-nni")
+    try:
+        # Not Genotype.from_json, which takes other text for the name of a file.
+        genotype = Genotype.from_dict(json.loads(metadata["genotype"]))
+        header = ModelHeader(genotype, *(int(metadata[name]) for name in _SIZES))
+        genotype.check_layers(header.layers)
+        _check_sizes(header, shapes)
+    except KeyError as error:
+        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error} is missing)") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
+    return header
+
+
+def _check_sizes(header: ModelHeader, shapes: dict[str, tuple[Any, ...]]) -> None:
+    width = shapes.get("stem.conv.weight", (0,))[0]
+    if width != len(NODES) * header.channels:
+        raise ValueError(f"channels is {header.channels}, but the stem has {width} channels in place of 4 C")
+    blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+    if blocks != {str(index) for index in range(min(header.layers, len(blocks) + 1))}:
+        raise ValueError(f"layers is {header.layers}, but there are {len(blocks)} blocks")

@@ -1,0 +1,9 @@
+"""Searches on disk: NNI experiments, with or without a running manager, and folders of ``hnas search``.
+
+:func:`find_experiment` finds an experiment's folder, :func:`read_trials` reads its trials, and :func:`rank` orders what
+they evaluated. The database is opened for reading only, so an experiment can be read while it runs.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

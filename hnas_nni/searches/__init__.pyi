@@ -1,0 +1,9 @@
+from .database import ExperimentError as ExperimentError
+from .database import is_experiment as is_experiment
+from .database import query as query
+from .finding import find_experiment as find_experiment
+from .reading import read_trials as read_trials
+from .records import RankedGenotype as RankedGenotype
+from .records import TrialRecord as TrialRecord
+from .records import rank as rank
+from .records import reward_weights as reward_weights

@@ -1,0 +1,119 @@
+"""What decides an NNI experiment's outcome, read from its configuration."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.searches import TrialRecord
+from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
+from hnas_nni.trial.reward import JointReward
+from hnas_nni.trial.settings import TrialSettings
+
+_DEFAULTS = [("experimentType", "hpo"), ("useAnnotation", False), ("debug", False), ("logLevel", "info")]
+
+
+def trial_settings(command: str) -> dict[str, Any]:
+    """Return the settings of our own trial from its command line; nothing for another trial."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # quotes that only the user's shell understands
+        return {}
+    if "hnas_nni.trial" not in words:
+        return {}
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    found: dict[str, Any] = {}
+    for name, default in asdict(TrialSettings()).items():
+        places = [index for index, word in enumerate(words[:-1]) if word == "--" + name.replace("_", "-")]
+        found[name] = _typed(words[places[-1] + 1], type(default)) if places else default
+    found["sharing"] = "--no-sharing" not in words
+    for name in (LAMBDA, COST_SCALE):
+        option = "--" + name.replace("_", "-")
+        if option in words[:-1]:
+            found[name] = _typed(words[words.index(option) + 1], float)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def search_settings(trials: Iterable[TrialRecord]) -> dict[str, Any]:
+    """Return the settings that trials which are whole searches have in common; nothing for other trials."""
+    found = [trial.search.about()["settings"] for trial in trials if trial.search]
+    if not found:
+        return {}
+    same = {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}
+    if "reward_lambda" in same:
+        same[LAMBDA] = same.pop("reward_lambda")
+    return same
+
+
+def reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:
+    """Return lambda and the cost's scale: the tuner's, the trial command's, or the trial's defaults."""
+    arguments = _tuner(config).get("classArgs") or {}
+    # Trials that are whole searches tell their settings themselves; what they do not share has no one value.
+    ours = settings and "epochs" not in settings
+    defaults = {LAMBDA: JointReward.weight, COST_SCALE: JointReward.cost_scale} if ours else {}
+    given = {name: settings.pop(name) for name in (LAMBDA, COST_SCALE) if name in settings}
+    return {**defaults, **given, **{name: arguments[name] for name in (LAMBDA, COST_SCALE) if name in arguments}}
+
+
+def tuner_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tuner's name and arguments, but for those of the reward."""
+    tuner = _tuner(config)
+    arguments = tuner.get("classArgs") or {}
+    named = {f"tuner: {key}": value for key, value in arguments.items() if key not in (LAMBDA, COST_SCALE)}
+    return {
+        "tuner": tuner.get("className") or tuner.get("name") or "unknown",
+        **named,
+        "trials at a time": config.get("trialConcurrency", "unknown"),
+    }
+
+
+def layers_of(config: Mapping[str, Any]) -> int | None:
+    """Return L as the search space tells it, by its last position; None if it has none."""
+    positions = (config.get("searchSpace") or {}).get(POSITION_LABEL, {}).get("_value")
+    return max(positions) if positions else None
+
+
+def data_of(settings: Mapping[str, Any]) -> str:
+    """Return in words what the trials of some settings learn and measure on."""
+    data = settings.get("data")
+    if data is None:
+        return "unknown (not the trial of hnas-nni)"
+    if data in ("photos", ["photos"]):
+        return "the photographs that come along (photos)"
+    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+
+
+def configuration_text(config: Mapping[str, Any]) -> str:
+    """Return the experiment's configuration as YAML for nnictl: all of it, but for what NNI itself puts in.
+
+    NNI keeps the content of the search space beside its file, writes out its defaults, and copies settings of the
+    trials into the training service.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    shown = {key: value for key, value in config.items() if value is not None and (key, value) not in _DEFAULTS}
+    if "searchSpaceFile" in shown:
+        shown.pop("searchSpace", None)
+    service = config.get("trainingService", {"platform": "local"})
+    several = isinstance(service, list)
+    own = [
+        {key: value for key, value in entry.items() if value is not None and value != config.get(key)}
+        for entry in (service if several else [service])
+    ]
+    shown["trainingService"] = own if several else own[0]
+    return yaml.safe_dump(shown, sort_keys=False, width=100, allow_unicode=True)
+
+
+def _tuner(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    return config.get("tuner") or {}
+
+
+def _typed(word: str, kind: type) -> Any:
+    """Return an option's value; None if it is one that the trial's shell put in, e.g. ``$STEPS``."""
+    try:
+        return kind(word)
+    except ValueError:
+        return None

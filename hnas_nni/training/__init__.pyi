@@ -1,0 +1,3 @@
+from .run import Training as Training
+from .run import train as train
+from .settings import TrainingSettings as TrainingSettings

@@ -1,0 +1,3 @@
+from .evaluation import TrialResult as TrialResult
+from .evaluation import evaluate as evaluate
+from .settings import TrialSettings as TrialSettings

@@ -1,0 +1,157 @@
+"""Parameter sharing between trials: what one process learned, the next one starts from (ENAS, arXiv 1802.03268).
+
+NNI runs every trial as a process of its own and knows no sharing. Here the weights of all trials of an experiment lie
+in one SQLite database, one row for each *unit*: the stem, the tail, a block's preprocessor, or one candidate operation
+on one edge of one block. A trial reads the units of its own path and writes them back after training.
+
+The database is bounded by the number of units of the space, whatever the number of trials. All units of a trial are
+written in one transaction, so a kill at any moment leaves the state before or after, never between. Trials that
+trained the same unit at the same time are averaged: the one that comes second finds a newer version than the one it
+started from, and stores the mean of both (local SGD, arXiv 1805.09767).
+
+Nodes add up what they read, and how many paths lead to a node depends on the architecture. So that what reads a node
+fits all of them, its weights are stored for a single path and divided by the number of paths where they are loaded
+(:mod:`hnas_nni.network.first_weights`).
+"""
+
+from __future__ import annotations
+
+import copy
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from hnas_nni.architecture.genotype import INPUT_NODES
+from hnas_nni.network.first_weights import divide_by_paths, multiply_by_paths
+from hnas_nni.network.network import CellBlock, HNASNetwork, block_cells
+
+FILE_NAME = "shared_weights.sqlite"
+_LOCK_TIMEOUT = 60.0
+"""Seconds to wait for another trial's transaction, which takes milliseconds."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS settings (scale INTEGER, channels INTEGER, layers INTEGER);
+CREATE TABLE IF NOT EXISTS units (name TEXT PRIMARY KEY, version INTEGER NOT NULL, tensors BLOB NOT NULL);
+"""
+
+
+class SharedWeights:
+    """The weights that trials share.
+
+    Parameters
+    ----------
+    path
+        The database; made if it does not exist.
+    scale, channels, layers
+        Sizes of the networks. Only networks of equal sizes can share.
+
+    Raises
+    ------
+    ValueError
+        If the database holds weights for other sizes, or is not a database.
+    FileNotFoundError
+        If the folder does not exist.
+    """
+
+    def __init__(self, path: str | Path, *, scale: int, channels: int, layers: int) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent}: no such folder for the shared weights")
+        self._versions: dict[str, int] = {}
+        sizes = (scale, channels, layers)
+        with closing(self._connect()) as database, database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA.split(";")[:-1]:
+                    database.execute(statement)
+                found = database.execute("SELECT * FROM settings").fetchone()
+                if found is None:
+                    database.execute("INSERT INTO settings VALUES (?, ?, ?)", sizes)
+            except sqlite3.DatabaseError as error:
+                raise ValueError(f"{self.path}: can't be used for shared weights ({error})") from error
+        if found not in (None, sizes):
+            raise ValueError(
+                f"{self.path}: holds weights for scale, channels, layers = {found}, not {sizes}; "
+                "give each size its own experiment, or switch sharing off"
+            )
+
+    def load_into(self, network: HNASNetwork) -> int:
+        """Copy what is known of a network's units into it.
+
+        Returns
+        -------
+        int
+            How many units were found; the others keep their initial weights.
+        """
+        units = dict(_units(network))
+        rows = self._read(list(units))
+        multiply_by_paths(network)
+        for name, (version, tensors) in rows.items():
+            units[name].load_state_dict(tensors)
+            self._versions[name] = version
+        divide_by_paths(network)
+        return len(rows)
+
+    def give_back(self, network: HNASNetwork) -> None:
+        """Store the units of a trained network, in one transaction."""
+        network = copy.deepcopy(network)
+        multiply_by_paths(network)
+        units = {
+            name: {key: tensor.detach().cpu().contiguous() for key, tensor in unit.state_dict().items()}
+            for name, unit in _units(network)
+        }
+        with closing(self._connect()) as database, database:
+            database.execute("BEGIN IMMEDIATE")
+            for name, tensors in units.items():
+                row = database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
+                version, stored = (row[0], row[1]) if row else (0, None)
+                if stored is not None and version != self._versions.get(name, 0):
+                    other = load(stored)
+                    tensors = {key: torch.lerp(tensor, other[key], 0.5) for key, tensor in tensors.items()}
+                database.execute("REPLACE INTO units VALUES (?, ?, ?)", (name, version + 1, save(tensors)))
+                self._versions[name] = version + 1
+
+    def __len__(self) -> int:
+        """Return the number of units that are stored."""
+        with closing(self._connect()) as database:
+            (number,) = database.execute("SELECT COUNT(*) FROM units").fetchone()
+        return number
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT, isolation_level=None)
+
+    def _read(self, names: list[str]) -> dict[str, tuple[int, dict[str, Tensor]]]:
+        rows = {}
+        with closing(self._connect()) as database, database:
+            database.execute("BEGIN")  # one snapshot for all units
+            for name in names:
+                row = database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
+                if row:
+                    rows[name] = (row[0], load(row[1]))
+        return rows
+
+
+def _units(network: HNASNetwork) -> Iterator[tuple[str, nn.Module]]:
+    """Yield a network's units by their names in the space, leaving out those without parameters.
+
+    An operation is shared between architectures with the same operation on the same edge of the same block. Where it
+    reads from does not matter, but in the upsampling cell for whether it upsamples.
+    """
+    yield "stem", network.stem
+    yield "tail", network.tail
+    genotype = network.genotype
+    for index, cell in enumerate(block_cells(genotype.position, network.layers), start=1):
+        block = cast(CellBlock, network.blocks[index - 1])
+        prefix = f"block {index}/{cell}"
+        yield f"{prefix}/preprocessor", block.preprocessor
+        for node, slot, edge in getattr(genotype, cell).slots():
+            operation = block.operation(node, slot)
+            if next(operation.parameters(), None) is not None:
+                reads = "input" if cell == "upsampling" and edge.source < INPUT_NODES else "any"
+                yield f"{prefix}/{node}.{slot}/{edge.operation} from {reads}", operation

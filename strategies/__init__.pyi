@@ -1,0 +1,13 @@
+from .controller import Decisions as Decisions
+from .controller import HierarchicalController as HierarchicalController
+from .controller import LevelSums as LevelSums
+from .layout import Decision as Decision
+from .layout import LayoutError as LayoutError
+from .layout import Level as Level
+from .layout import SpaceLayout as SpaceLayout
+from .multi_trial import HierarchicalRL as HierarchicalRL
+from .one_shot import HierarchicalOneShot as HierarchicalOneShot
+from .policy_gradient import PolicyGradient as PolicyGradient
+from .settings import SMALL_BUDGET as SMALL_BUDGET
+from .settings import PolicySettings as PolicySettings
+from .tuner import HierarchicalTuner as HierarchicalTuner

@@ -1,0 +1,222 @@
+"""Reading NNI experiments: against a real search, NNI's REST API and NNI's own reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from nni_experiment import RunningExperiment
+
+from hnas_nni import HNAS_A, HNAS_B, Genotype
+from hnas_nni.searches import ExperimentError, TrialRecord, find_experiment, rank, read_trials
+from hnas_nni.trial.reward import JointReward
+
+
+@pytest.fixture
+def copied(finished_search: RunningExperiment, tmp_path: Path) -> Path:
+    """A copy of the search's folder that a test may change."""
+    target = tmp_path / finished_search.id
+    shutil.copytree(finished_search.directory, target)
+    return target
+
+
+def test_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
+    trials = read_trials(finished_search.directory)
+    jobs = {job["sequenceId"]: job for job in finished_search.trials()}
+    assert [trial.number for trial in trials] == list(range(6)) == sorted(jobs)
+    for trial in trials:
+        job = jobs[trial.number]
+        assert (trial.id, trial.status) == (job["trialJobId"], job["status"])
+        assert trial.start is not None and trial.end is not None
+        assert round(trial.start.timestamp() * 1000) == job["startTime"]
+        assert round(trial.end.timestamp() * 1000) == job["endTime"]
+        if trial.status == "SUCCEEDED":
+            final = json.loads(json.loads(job["finalMetricData"][0]["data"]))
+            assert (trial.reward, trial.psnr, trial.gmacs, trial.params) == tuple(
+                final[key] for key in ("default", "psnr", "gmacs", "params")
+            )
+    assert Counter(trial.status for trial in trials) == {"SUCCEEDED": 5, "FAILED": 1}
+
+
+def test_results_stand_beside_the_architecture_that_was_evaluated(finished_search: RunningExperiment) -> None:
+    """NNI itself mixes them up here: a trial died before it asked for parameters, and two run at a time."""
+    finished = [trial for trial in read_trials(finished_search.directory) if trial.finished]
+    assert len(finished) == 5
+    for trial in finished:
+        assert trial.genotype == dataclasses.replace(HNAS_A, position=trial.genotype.position)
+        position = trial.genotype.position
+        assert trial.params == 1000 * position
+        assert trial.gmacs == pytest.approx(100 / position)
+        assert trial.intermediate == pytest.approx([30 + position / 10 + step for step in range(3)])
+        expected = [JointReward(weight)(trial.psnr, trial.gmacs) for weight in (0.2, 0.9)]
+        assert any(trial.reward == pytest.approx(reward) for reward in expected)
+
+
+def test_a_failed_trial_is_kept(finished_search: RunningExperiment) -> None:
+    failed = read_trials(finished_search.directory)[2]
+    assert (failed.status, failed.reward, failed.genotype, failed.finished) == ("FAILED", None, None, False)
+    assert "out of memory" in (failed.folder / "trial.stderr").read_text()
+
+
+def test_ranks_each_architecture_once(finished_search: RunningExperiment) -> None:
+    trials = read_trials(finished_search.directory)
+    ranking = rank(trials)
+    assert len({entry.genotype for entry in ranking}) == len(ranking) == 3
+    assert sum(entry.trials for entry in ranking) == 5
+    rewards = [entry.trial.reward for entry in ranking]
+    assert rewards == sorted(rewards, reverse=True)
+    assert rewards[0] == max(trial.reward for trial in trials if trial.finished)
+    for entry in ranking:
+        same = [trial for trial in trials if trial.finished and trial.genotype == entry.genotype]
+        assert entry.trials == len(same)
+        assert entry.trial.reward == max(trial.reward for trial in same)
+
+
+def test_of_equal_rewards_the_earlier_trial_wins() -> None:
+    trials = [
+        TrialRecord(number, f"t{number}", "SUCCEEDED", genotype, reward)
+        for number, genotype, reward in [
+            (3, HNAS_B, 1.0),
+            (1, HNAS_A, 1.0),
+            (0, HNAS_A, -2.0),
+            (2, HNAS_B, 1.0),
+        ]
+    ]
+    assert [(entry.trial.number, entry.trials) for entry in rank(trials)] == [(1, 2), (2, 2)]
+
+
+def test_a_reward_that_is_no_number_does_not_win() -> None:
+    good = TrialRecord(0, "a", "SUCCEEDED", HNAS_A, -5.0)
+    diverged = TrialRecord(1, "b", "SUCCEEDED", HNAS_B, float("nan"))
+    assert [entry.trial for entry in rank([diverged, good])] == [good]
+
+
+@pytest.mark.parametrize("statuses", [[], ["RUNNING", "FAILED", "FAILED"]])
+def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
+    trials = [TrialRecord(number, str(number), status) for number, status in enumerate(statuses)]
+    with pytest.raises(ExperimentError, match=r"1 RUNNING, 2 FAILED" if statuses else "no trial has started"):
+        rank(trials)
+
+
+def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(finished_search.home))
+    expected = finished_search.directory.resolve()
+    assert find_experiment() == expected
+    assert find_experiment(finished_search.id) == expected
+    with pytest.raises(ExperimentError, match=f"nosuchid.*known are.*{finished_search.id}"):
+        find_experiment("nosuchid")
+
+
+def test_finds_experiments_by_folder(finished_search: RunningExperiment, nni_home: Path) -> None:
+    expected = finished_search.directory.resolve()
+    working_directory = finished_search.working_directory
+    assert find_experiment(finished_search.directory) == expected
+    assert find_experiment(str(working_directory)) == expected
+    assert find_experiment(None, working_directory) == expected
+    assert find_experiment(finished_search.id, working_directory) == expected
+
+
+def test_the_latest_is_the_one_that_started_last(copied: Path, nni_home: Path) -> None:
+    older = copied.with_name("older")
+    shutil.copytree(copied, older)
+    with sqlite3.connect(older / "db" / "nni.sqlite") as database:
+        database.execute("UPDATE ExperimentProfile SET startTime = startTime - 1000")
+    assert find_experiment(None, copied.parent) == copied.resolve()
+    with sqlite3.connect(older / "db" / "nni.sqlite") as database:
+        database.execute("UPDATE ExperimentProfile SET startTime = startTime + 2000")
+    assert find_experiment(None, copied.parent) == older.resolve()
+
+
+def test_no_experiment_at_all(nni_home: Path) -> None:
+    with pytest.raises(ExperimentError, match="no NNI experiment here; start one with `nnictl create"):
+        find_experiment()
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        find_experiment(None, nni_home / "nowhere")
+    with pytest.raises(ExperimentError, match="not the folder of an NNI experiment"):
+        read_trials(nni_home)
+
+
+def test_an_experiment_whose_folder_is_gone(finished_search: RunningExperiment, nni_home: Path) -> None:
+    known = json.loads((finished_search.home / "nni-experiments" / ".experiment").read_text())
+    known[finished_search.id]["logDir"] = str(nni_home / "moved")
+    (nni_home / "nni-experiments").mkdir()
+    (nni_home / "nni-experiments" / ".experiment").write_text(json.dumps(known))
+    with pytest.raises(ExperimentError, match="is gone"):
+        find_experiment(finished_search.id)
+
+
+def test_a_damaged_database(copied: Path) -> None:
+    (copied / "db" / "nni.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(ExperimentError, match=r"nni\.sqlite: can't be read"):
+        read_trials(copied)
+
+
+def test_a_manager_killed_while_it_wrote(copied: Path) -> None:
+    before = read_trials(copied)
+    database = copied / "db" / "nni.sqlite"
+    writer = (
+        "import os, signal, sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "database.execute('PRAGMA cache_size = 1'); database.execute('BEGIN')\n"
+        "database.execute(\"UPDATE TrialJobEvent SET event = 'BROKEN'\")\n"
+        "database.executemany('INSERT INTO MetricData VALUES (1, 1, 1, 1, 1, ?)', [('x' * 500,)] * 1000)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", writer, str(database)])
+    left = {path.name: path.read_bytes() for path in database.parent.iterdir()}
+    assert set(left) == {"nni.sqlite", "nni.sqlite-journal"}
+    assert b"BROKEN" in left["nni.sqlite"]
+    assert read_trials(copied) == before
+    assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == left
+
+
+def test_another_experiment_is_refused(copied: Path) -> None:
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+            parameters = {**json.loads(data), "parameters": {"learning_rate": 0.1}}
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+    with pytest.raises(ExperimentError, match=r"not an HNAS search \(normal/input_2_0: missing"):
+        read_trials(copied)
+
+
+def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> None:
+    before = read_trials(copied)
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+            parameters = json.loads(data)
+            parameters["parameters"] = {"status": "frozen", "sample": parameters["parameters"]}
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+    assert read_trials(copied) == before
+
+
+def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
+    """Its parameter id is used again after a resume, and its reports come again."""
+    before = read_trials(copied)
+    trial = before[0]
+    other = Genotype.random(0)
+    later = round(max(trial.end.timestamp() for trial in before) * 1000) + 10_000
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        (parameter_id,) = database.execute(
+            "SELECT parameterId FROM MetricData WHERE trialJobId = ? LIMIT 1", (trial.id,)
+        ).fetchone()
+        data = json.dumps({"parameter_id": int(parameter_id), "parameters": other.to_sample()})
+        events = [("WAITING", data), ("RUNNING", None)]
+        database.executemany(
+            "INSERT INTO TrialJobEvent VALUES (?, 'late1', ?, ?, '', 6, '', '')",
+            [(later, event, data) for event, data in events],
+        )
+        database.executemany(
+            "INSERT INTO MetricData VALUES (?, 'late1', ?, 'PERIODICAL', ?, ?)",
+            [(later + 1, parameter_id, sequence, json.dumps(str(psnr))) for sequence, psnr in [(0, 1), (1, 2), (0, 3)]],
+        )
+    trials = read_trials(copied)
+    assert trials[0] == trial
+    assert trials[-1].genotype == other
+    assert trials[-1].intermediate == (3.0, 2.0)
+    assert (trials[-1].status, trials[-1].end) == ("RUNNING", None)

@@ -1,0 +1,71 @@
+"""A training of seconds, and the same by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from hnas_nni import Genotype
+from hnas_nni.data import ImagePair, PatchSampler, load_pairs, load_splits
+from hnas_nni.network.network import HNASNetwork
+from hnas_nni.training import TrainingSettings
+from hnas_nni.training.step import Adam, cosine_learning_rate, training_step
+
+LAYERS = 3
+GENOTYPE = Genotype.random(5, layers=LAYERS)
+TINY: dict[str, Any] = {
+    "channels": 2,
+    "layers": LAYERS,
+    "epochs": 2,
+    "steps_per_epoch": 3,
+    "batch": 2,
+    "patch": 24,
+    "seed": 4,
+}
+"""Settings on the embedded photographs."""
+
+
+def train_by_hand(settings: TrainingSettings, ranks: int = 1) -> list[dict[str, torch.Tensor]]:
+    """Train without Lightning; return the weights after each step.
+
+    With several ranks a batch is what all of them draw, one after another.
+    """
+    if settings.validation is None:
+        splits = load_splits("photos", settings.scale, patch_size=settings.patch)
+        pairs: Sequence[ImagePair] = splits.weight + splits.controller
+    else:
+        pairs = load_pairs("photos", settings.scale)
+    torch.manual_seed(settings.seed)
+    network: HNASNetwork = GENOTYPE.build(settings.scale, settings.channels, settings.layers)
+    optimizer = Adam()
+    total = settings.epochs * settings.steps_per_epoch
+    weights = []
+    for step in range(total):
+        epoch, first = divmod(step, settings.steps_per_epoch)
+        if first == 0:
+            seeds = [settings.seed + 1_000_003 * rank + 7_368_787 * epoch for rank in range(ranks)]
+            samplers = [PatchSampler(pairs, settings.scale, settings.patch, seed=seed) for seed in seeds]
+        batches = [sampler.sample(settings.batch // ranks) for sampler in samplers]
+        low, high = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        training_step(network, optimizer, low, high, cosine_learning_rate(step / total, settings.learning_rate))
+        weights.append({name: weight.clone() for name, weight in network.state_dict().items()})
+    return weights
+
+
+@pytest.fixture
+def tiny() -> TrainingSettings:
+    """Return the settings of a training of seconds."""
+    return TrainingSettings(**TINY)
+
+
+@pytest.fixture(scope="session")
+def small_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a folder with one small photograph that no other set has."""
+    folder = tmp_path_factory.mktemp("small")
+    Image.fromarray(skimage.data.cat()[100:148, 200:260]).save(folder / "cat.png")
+    return str(folder)
