@@ -27,7 +27,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.genotype import Genotype, GenotypeError
+from hnas_nni.architecture.cells import GenotypeError
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.searches.database import DATABASE, ExperimentError, is_experiment, query
 from hnas_nni.searches.records import TrialRecord
 from hnas_nni.trial.parameters import LAMBDA, TrialParameters
