@@ -190,22 +190,21 @@ class HNASSpace(ModelSpace):
             raise SampleValidationError(str(error)) from error
 
 
-def search_space_json(scale: int = 2, layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
+def search_space_json(layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
     """Return the space as nnictl's search space, read off :class:`HNASSpace`.
 
-    Input picks are plain integers there. The labels stand in the order of the hierarchical controller.
+    Input picks are plain integers there. The labels stand in the order of the hierarchical controller. The choices are
+    the same for every upscaling factor.
 
     Parameters
     ----------
-    scale
-        Upscaling factor: 2, 3 or 4. The choices are the same for all of them.
     layers
         L, the number of blocks, at least 2.
 
     Raises
     ------
     ValueError
-        If scale or layers are out of range.
+        If layers are out of range.
     """
-    choices = HNASSpace(scale=scale, channels=1, layers=layers).simplify()
+    choices = HNASSpace(channels=1, layers=layers).simplify()
     return {label: {"_type": "choice", "_value": list(choices[label].values)} for label in decision_labels()}

@@ -96,7 +96,7 @@ ROWS = (
         label="RCAB",
         colour="#e8806a",
         reach=2,
-        whole_image=True,
+        whole_image=True,  # the average of channel attention (RCAN, arXiv 1807.02758, equation 10)
         first_weights=lazy("hnas_nni.network.first_weights:start_attention_block"),
     ),
     Operation(

@@ -112,7 +112,7 @@ class _HandedOut:
         if self._problem and not self._knows_genotype:
             raise ExperimentError(
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
-                "give the id or folder of a search over search_spaces/hnas_x2.json or one like it"
+                "give the id or folder of a search over search_spaces/hnas_12_layers.json or one like it"
             )
 
 

@@ -70,7 +70,7 @@ def own() -> Iterator[Genotype]:
 
 
 def test_the_space_has_it_and_loses_it(own: Genotype) -> None:
-    assert search_space_json(2, 3)["normal/op_4_1"]["_value"] == [*PAPER_NORMAL, "large_dw"]
+    assert search_space_json(3)["normal/op_4_1"]["_value"] == [*PAPER_NORMAL, "large_dw"]
     space = HNASSpace(**SIZES)
     network = space.freeze(own.to_sample())
     assert isinstance(network.blocks[0].operation(2, 0), LargeDepthwise)
