@@ -33,7 +33,7 @@ def search(
 ) -> list[TrialResult]:
     """Run one search, by the tuner or of evenly drawn architectures, and return the trials' results in order."""
     tuner = HierarchicalTuner(**{"lambda": 0.6, "seed": seed})
-    tuner.update_search_space(search_space_json(settings.scale, settings.layers))
+    tuner.update_search_space(search_space_json(settings.layers))
     results = []
     for number in tqdm(range(trials), desc=f"seed {seed}, {'shared' if shared_weights else 'from scratch'}"):
         sample = tuner.generate_parameters(number)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from hnas_nni.architecture.operation import SCALES
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
@@ -16,7 +17,6 @@ from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, 
 from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.model_file import load
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.network.operations import SCALES
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.pictures.pictures import Pixels
 

@@ -6,7 +6,9 @@ import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, INPUT_NODES, NODES, Cell, Genotype, operation_label
+from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, operation_label
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.files import replacing
 from hnas_nni.report.canvas import FONT_SIZE, Canvas, MatplotlibCanvas
 from hnas_nni.report.formats import picture_format
@@ -26,8 +28,6 @@ from hnas_nni.report.palette import (
     NODE,
     PAPER,
     WIRE,
-    operation_colours,
-    operation_names,
 )
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
 def _draw_edge(
     canvas: Canvas, cell: str, edge: EdgeLayout, left: float, bottom: float, nodes: list[tuple[float, float]]
 ) -> None:
-    colour = operation_colours()[edge.operation]
+    colour = OPERATIONS[edge.operation].colour
     lane, start = left + edge.lane, nodes[edge.source][1]
     x, y = left + edge.label[0], bottom + edge.label[1]
     label_right = x + LABEL_SIZE[0] / 2
@@ -196,7 +196,7 @@ def _draw_edge(
     upsamples = cell == "upsampling" and edge.source < INPUT_NODES
     name = operation_label(cell, edge.target, edge.slot)
     canvas.box(x, y, *LABEL_SIZE, colour, edge=INK if upsamples else PAPER, name=name)
-    canvas.text(x, y - 0.01, operation_names()[edge.operation], on=colour)
+    canvas.text(x, y - 0.01, OPERATIONS[edge.operation].label, on=colour)
 
 
 def draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.report.canvas import FONT_SIZE, Point, corner_radius, rounded
 from hnas_nni.report.palette import (
     CELL_COLOURS,
@@ -14,7 +15,6 @@ from hnas_nni.report.palette import (
     PAPER,
     WIRE,
     on_dark,
-    operation_colours,
     text_colour,
 )
 
@@ -140,7 +140,7 @@ def stylesheet() -> str:
     """Return the CSS that the pictures need, with a light and a dark theme; paper stays white in print."""
     light = {f"--hnas-{name}": colour for colour, name in _THEMES.items()} | {"--hnas-edge": PAPER}
     dark = {f"--hnas-{name}": _DARK[colour] for colour, name in _THEMES.items()} | {"--hnas-edge": _DARK[PAPER]}
-    for name, colour in [*operation_colours().items(), *CELL_COLOURS.items()]:
+    for name, colour in _line_colours().items():
         light[f"--hnas-line-{name}"] = colour
         dark[f"--hnas-line-{name}"] = on_dark(colour, _DARK[PAPER])
     rules = ".hnas-picture{display:block;font:9px system-ui,sans-serif;text-anchor:middle}"
@@ -155,10 +155,13 @@ def _declarations(values: dict[str, str]) -> str:
     return ";".join(f"{name}:{value}" for name, value in values.items())
 
 
+def _line_colours() -> dict[str, str]:
+    return {**{name: operation.colour for name, operation in OPERATIONS.items()}, **CELL_COLOURS}
+
+
 def _line_colour(colour: str) -> str:
     """Return the CSS colour of a line: an operation's is lightened where the theme is dark."""
-    colours = {**operation_colours(), **CELL_COLOURS}
-    name = next((name for name, value in colours.items() if value == colour), None)
+    name = next((name for name, value in _line_colours().items() if value == colour), None)
     return f"var(--hnas-line-{name})" if name else _fill(colour)
 
 

@@ -27,7 +27,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.genotype import Genotype, GenotypeError
+from hnas_nni.architecture.cells import GenotypeError
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.searches.database import DATABASE, ExperimentError, is_experiment, query
 from hnas_nni.searches.records import TrialRecord
 from hnas_nni.trial.parameters import LAMBDA, TrialParameters
@@ -111,7 +112,7 @@ class _HandedOut:
         if self._problem and not self._knows_genotype:
             raise ExperimentError(
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
-                "give the id or folder of a search over search_spaces/hnas_x2.json or one like it"
+                "give the id or folder of a search over search_spaces/hnas_12_layers.json or one like it"
             )
 
 

@@ -125,7 +125,7 @@ def train(
 
 def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
     torch.manual_seed(settings.seed)
-    network = genotype.build(settings.scale, settings.channels, settings.layers)
+    network = HNASNetwork(genotype, settings.scale, settings.channels, settings.layers)
     if settings.first_weights == "interpolation":
         interpolate(network)
     if settings.init is not None:

@@ -16,9 +16,9 @@ from nni.mutable import Mutable
 from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer
 from torch import nn
 
+from hnas_nni.architecture.operation import SCALES
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.network.operations import SCALES
 from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
 from hnas_nni.training.batches import PatchBatches
 from hnas_nni.training.quiet import silence_lightning

@@ -91,7 +91,7 @@ def test_nothing_that_was_finished_is_lost(tmp_path: Path) -> None:
 
 def search_space(free: Container[str] | None = None) -> dict[str, Any]:
     """Return the shipped space, or the part of it where only some decisions are left."""
-    space = json.loads(search_space_path(2).read_text(encoding="utf-8"))
+    space = json.loads(search_space_path().read_text(encoding="utf-8"))
     for label, choice in space.items():
         if free is not None and label not in free:
             choice["_value"] = choice["_value"][:1]

@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from hnas_nni import HNAS_A, Genotype
-from hnas_nni.report import OPERATION_NAMES
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.report.page import write_report
 from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.opening import read_history
@@ -30,12 +30,13 @@ FIGURES = ["progress", "entropy", "position", "trade-off", "published"]
 
 def operations(genotype: Genotype) -> Counter[str]:
     """Return how often the pictures of an architecture name each operation."""
-    return Counter(OPERATION_NAMES[edge.operation] for _, cell in genotype.cells() for edge in cell.edges)
+    return Counter(OPERATIONS[edge.operation].label for _, cell in genotype.cells() for edge in cell.edges)
 
 
 def shown_operations(page: ReportPage, selector: str) -> Counter[str]:
     """Return how often the pictures in an element name each operation."""
-    return Counter(text for text in page.texts(f"{selector} svg text") if text in OPERATION_NAMES.values())
+    labels = {operation.label for operation in OPERATIONS.values()}
+    return Counter(text for text in page.texts(f"{selector} svg text") if text in labels)
 
 
 def marker(page: ReportPage, rank: int) -> object:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
-from hnas_nni.architecture.genotype import operation_label
-from hnas_nni.report import OPERATION_COLOURS, OPERATION_NAMES, draw_genotype
+from hnas_nni.architecture.cells import operation_label
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import contrast, on_dark
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 
@@ -50,7 +51,7 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
         assert len(boxes) == 8
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
-            assert box["fill"] == OPERATION_COLOURS[edge.operation]
+            assert box["fill"] == OPERATIONS[edge.operation].colour
             outlined = name == "upsampling" and edge.source in (0, 1)
             assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-edge)")
             assert 0 <= float(box["x"]) <= width - float(box["width"])
@@ -59,7 +60,7 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
         for operation, number in Counter(edge.operation for edge in cell.edges).items():
             assert lines[f"var(--hnas-line-{operation})"] == 2 * number  # to the label, and on to the node
         for _, _, edge in cell.slots():
-            assert OPERATION_NAMES[edge.operation] in root.attrib["aria-label"]
+            assert OPERATIONS[edge.operation].label in root.attrib["aria-label"]
 
 
 def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
@@ -75,7 +76,7 @@ def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
         assert used <= set(defined)
     # WCAG 2.1 asks for 3 in graphics.
     paper = defined["--hnas-paper"]
-    assert all(contrast(defined[f"--hnas-line-{name}"], paper) >= 3 for name in OPERATION_COLOURS)
+    assert all(contrast(defined[f"--hnas-line-{name}"], paper) >= 3 for name in OPERATIONS)
     assert min(contrast(defined[f"--hnas-{name}"], paper) for name in ("ink", "muted")) >= 4.5
 
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.cells import NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
 from strategies.layout import SpaceLayout
 
 
@@ -18,7 +21,8 @@ def _choice(*values: Any) -> dict[str, Any]:
 def hnas_search_space() -> dict[str, Any]:
     """Return the full hierarchical space as nnictl JSON, a node's operations listed before its inputs."""
     space = {}
-    for cell, operations in CELL_OPERATIONS.items():
+    for cell in PAPER.cells:
+        operations = candidates(PAPER, cell)
         for node in NODES:
             for slot in (0, 1):
                 space[operation_label(cell, node, slot)] = _choice(*operations)

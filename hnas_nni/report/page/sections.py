@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from hnas_nni.report.palette import operation_names
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
 from hnas_nni.searches.history import Architecture, SearchHistory, ran_for
@@ -201,8 +201,7 @@ def _cell(value: float | None, form: str) -> tuple[Any, str]:
 def _phrases(entry: Architecture) -> list[str]:
     """Return what a search in the table finds an architecture by."""
     operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
-    labels = operation_names()
-    names = [labels[operation] for operation in operations]
+    names = [OPERATIONS[operation].label for operation in operations]
     return [entry.name, f"position {entry.genotype.position}", *operations, *names]
 
 
