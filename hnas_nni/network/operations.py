@@ -15,9 +15,6 @@ from hnas_nni.network.normal_operations import (
 )
 from hnas_nni.network.upsampling_operations import Deconv, Interpolation, SubPixelConv
 
-SCALES = (2, 3, 4)
-"""Upscaling factors for which the operations are defined."""
-
 _NORMAL: dict[str, Callable[[int, int], nn.Module]] = {
     "identity": lambda channels, scale: nn.Identity(),
     "dil_conv_3x3": lambda channels, scale: DilatedConv(channels, kernel_size=3),
@@ -73,7 +70,6 @@ def upsampling_operation(name: str, channels: int, scale: int) -> nn.Module:
 
 
 __all__ = [
-    "SCALES",
     "Deconv",
     "DilatedConv",
     "Interpolation",
