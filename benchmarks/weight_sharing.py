@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = TrialSettings(layers=options.layers, steps=options.steps, batch=8, patch=48, reports=1, threads=1)
     print("| | PSNR of the last third (dB) | best PSNR (dB) | best reward |\n|---|---|---|---|")
-    arms = [(weights, shared, False) for weights in FIRST_WEIGHTS for shared in (True, False)]
+    arms = [(weights, shared, False) for weights in FIRST_WEIGHTS.choices for shared in (True, False)]
     for first_weights, shared, evenly in [*arms, ("interpolation", True, True)]:
         settings = replace(settings, first_weights=first_weights, learning_rate=_LEARNING_RATES[first_weights])
         late, best, reward = [], [], []

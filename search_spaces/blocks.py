@@ -19,9 +19,6 @@ from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.network.first_weights import pass_through, preserve_signal
 from hnas_nni.network.network import Blocks, HNASNetwork, Preprocessor, block_cells, candidate, run_blocks
 
-NORMALIZATIONS = ("none", "mean", "batch")
-"""What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""
-
 
 class SearchableBlocks(MutableModule):
     """L places that each hold a normal and an upsampling cell, and a choice of the place that upsamples.

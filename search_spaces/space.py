@@ -17,10 +17,11 @@ from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.network.first_weights import divide_by_paths, show_image
 from hnas_nni.network.network import HNASNetwork, Stem, Tail, check_network_size
-from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
+from search_spaces.blocks import SearchableBlocks, load_fitting
 from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
+from search_spaces.settings import NORMALIZATION
 
 
 @profiler_leaf_module
@@ -65,8 +66,7 @@ class HNASSpace(ModelSpace):
         self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, normalization: str = "none"
     ) -> None:
         check_network_size(scale, channels, layers)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(f"normalization: {normalization!r} is not valid; give one of {', '.join(NORMALIZATIONS)}")
+        NORMALIZATION.check("normalization", normalization)
         super().__init__()
         self.scale = scale
         self.channels = channels

@@ -15,10 +15,7 @@ from strategies.controller import HierarchicalController
 from strategies.layout import NETWORK_LEVEL
 from strategies.levels import SpaceChoices
 from strategies.policy_gradient import PolicyGradient
-from strategies.settings import PolicySettings
-
-CONTROLLERS = ("hierarchical", "unconditioned", "random")
-"""The paper's controller; its ablation, whose network level does not see the cells; and uniform draws, no learning."""
+from strategies.settings import CONTROLLER, PolicySettings
 
 _ATTEMPTS = 50
 _STATISTICS_SAMPLES = 32
@@ -47,7 +44,7 @@ class SupernetPolicy:
     learning
         How the controller learns.
     controller
-        One of :data:`CONTROLLERS`.
+        One of the choices of :data:`strategies.settings.CONTROLLER`.
     relative
         Compare each reward of a step with the mean of the step's others (Kool et al., "Buy 4 REINFORCE Samples, Get a
         Baseline for Free!", 2019) before the moving average. It takes out what the step's architectures share: how
@@ -81,8 +78,7 @@ class SupernetPolicy:
         seed: int = 0,
         accepts: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
-        if controller not in CONTROLLERS:
-            raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
+        CONTROLLER.check("controller", controller)
         self._choices = SpaceChoices(supernet, levels)
         self.uniform = controller == "random"
         self._accepts = accepts
@@ -222,4 +218,4 @@ class SupernetPolicy:
         return Architecture(tuple(choices), self._choices.to_nni(self._choices.layout.decode(choices)))
 
 
-__all__ = ["CONTROLLERS", "NETWORK_LEVEL", "Architecture", "SupernetPolicy"]
+__all__ = ["NETWORK_LEVEL", "Architecture", "SupernetPolicy"]

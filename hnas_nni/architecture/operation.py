@@ -9,12 +9,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.spaces import Space
+from hnas_nni.settings import SCALES
 
 if TYPE_CHECKING:
     from torch import nn
-
-SCALES = (2, 3, 4)
-"""Upscaling factors for which the operations are defined."""
 
 LONGEST_LABEL = 15
 """Characters that fit into the box of an operation in pictures."""

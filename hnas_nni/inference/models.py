@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hnas_nni.architecture.operation import SCALES
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
@@ -19,6 +18,7 @@ from hnas_nni.network.model_file import load
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.pictures.pictures import Pixels
+from hnas_nni.settings import check_scale
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey, ITU-R BT.601."""
@@ -73,8 +73,7 @@ class Bicubic:
     cost: Cost | None = None
 
     def __init__(self, scale: int) -> None:
-        if scale not in SCALES:
-            raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
+        check_scale("scale", scale)
         self.scale = scale
 
     def __call__(self, image: Pixels) -> Pixels:

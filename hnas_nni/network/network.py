@@ -11,8 +11,8 @@ from torch import nn
 
 from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.architecture.operation import SCALES
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.settings import shared
 
 DIV2K_MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training images, in 0..1; subtracted before the stem and added after the tail."""
@@ -26,12 +26,12 @@ def check_network_size(scale: int, channels: int, layers: int) -> None:
     ValueError
         If `scale` is not 2, 3 or 4, `channels` is below 1 or `layers` below 2.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
-    if not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"channels: {channels!r} is not valid; give an integer of at least 1")
-    if not isinstance(layers, int) or layers < 2:
-        raise ValueError(f"layers: {layers!r} is not valid; a network has at least 2 blocks")
+    for name, setting, size in (
+        ("scale", shared.SCALE, scale),
+        ("channels", shared.CHANNELS, channels),
+        ("layers", shared.LAYERS, layers),
+    ):
+        setting.check(name, size)
 
 
 def candidate(cell: str, operation: str, source: int | None, channels: int, scale: int) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from hnas_nni.architecture.genotype import POSITION_LABEL
@@ -25,15 +24,13 @@ def trial_settings(command: str) -> dict[str, Any]:
     if "hnas_nni.trial" not in words:
         return {}
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    found: dict[str, Any] = {}
-    for name, default in asdict(TrialSettings()).items():
-        places = [index for index, word in enumerate(words[:-1]) if word == "--" + name.replace("_", "-")]
-        found[name] = _typed(words[places[-1] + 1], type(default)) if places else default
-    found["sharing"] = "--no-sharing" not in words
-    for name in (LAMBDA, COST_SCALE):
-        option = "--" + name.replace("_", "-")
-        if option in words[:-1]:
-            found[name] = _typed(words[words.index(option) + 1], float)
+    found: dict[str, Any] = {"sharing": "--no-sharing" not in words}
+    for settings, defaults in ((TrialSettings, True), (JointReward, False)):
+        for name, (setting, default) in settings.stated().items():
+            places = [place for place, word in enumerate(words[:-1]) if word == setting.flag(name)]
+            if places or defaults:
+                value = _typed(words[places[-1] + 1], setting.kind) if places else default
+                found[setting.option or name] = value
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -94,7 +94,6 @@ def train(
     ValueError, OSError
         If settings, images, the folder or the devices do not fit.
     """
-    settings.check()
     genotype.check_layers(settings.layers)
     folder = TrainingFolder(out)
     noted = {"genotype": str(genotype), **settings.to_dict()}

@@ -68,7 +68,6 @@ def evaluate(
     ValueError
         If settings, data, genotype or shared weights do not fit.
     """
-    settings.check()
     genotype.check_layers(settings.layers)
     import torch
 

@@ -26,7 +26,7 @@ from hnas_nni.training.step import cosine_learning_rate
 from strategies.layout import NETWORK_LEVEL
 from strategies.search.derivation import derive, measure, measure_paper_networks
 from strategies.search.progress import TensorBoardLog
-from strategies.search.settings import SearchSettings, option
+from strategies.search.settings import SearchSettings
 from strategies.search.supernet_training import SupernetTraining, make_supernet
 from strategies.supernet_policy import Architecture, SupernetPolicy
 
@@ -103,8 +103,9 @@ class WeightSharingSearch:
         found = self.folder.about()["settings"]
         for name, value in self.settings.to_dict().items():
             if found.get(name) != value:
+                option = SearchSettings.named(name)
                 raise OutputFolderError(
-                    f"{self.folder.path}: holds a search with {option(name)} {found.get(name)}, not {value}; "
+                    f"{self.folder.path}: holds a search with {option} {found.get(name)}, not {value}; "
                     "give the same settings to go on with it, or another folder"
                 )
 

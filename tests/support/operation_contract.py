@@ -14,7 +14,6 @@ from lively_networks import lively_network
 import hnas_nni
 from hnas_nni import Cell, Edge, Genotype
 from hnas_nni.architecture.cells import NODES
-from hnas_nni.architecture.operation import SCALES
 from hnas_nni.architecture.operations import OPERATIONS, candidates
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cost import cost_table, count
@@ -26,6 +25,7 @@ from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.report import describe, draw_genotype
 from hnas_nni.report.svg import cells_svg, stylesheet
+from hnas_nni.settings import SCALES
 from search_spaces import HNASSpace, search_space_path
 from search_spaces.__main__ import main as search_spaces_command
 

@@ -132,7 +132,7 @@ def test_folder_holds_what_is_needed_to_reproduce_it(finished: Path) -> None:
     about = json.loads((finished / "settings.json").read_text())
     assert about["settings"]["seed"] == 5
     assert about["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert SearchSettings.from_dict(about["settings"]).to_dict() == about["settings"]
+    assert SearchSettings(**about["settings"]).to_dict() == about["settings"]
 
 
 def _figures(folder: Path) -> list[dict[str, str]]:
@@ -341,7 +341,7 @@ def test_what_killed_writes_left_is_removed_and_disturbs_nothing(
 def test_a_kill_between_the_state_and_the_logs_loses_nothing(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = SearchSettings.from_dict(json.loads((finished / "settings.json").read_text())["settings"])
+    settings = SearchSettings(**json.loads((finished / "settings.json").read_text())["settings"])
 
     class Killed(BaseException):
         pass
