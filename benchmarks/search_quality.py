@@ -102,11 +102,11 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     )
     measured = _hnas(["evaluate", str(trained / "best.safetensors"), "--data", options.validation, "--json", "--quiet"])
     return Outcome(
-        genotype=winner["genotype"],
-        shared_psnr=winner["psnr"],
-        shared_reward=winner["reward"],
+        genotype=winner.genotype,
+        shared_psnr=winner.psnr,
+        shared_reward=winner.reward,
         psnr=json.loads(measured)["models"][0]["sets"][0]["psnr"],
-        gmacs=winner["gmacs"],
+        gmacs=winner.gmacs,
         seconds=run.epochs()[-1]["seconds"],
     )
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hnas_nni.architecture.genotype import POSITION_LABEL
-from hnas_nni.searches import TrialRecord
+from hnas_nni.searches.record import Trial
+from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
@@ -34,9 +35,9 @@ def trial_settings(command: str) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def search_settings(trials: Iterable[TrialRecord]) -> dict[str, Any]:
+def search_settings(trials: Iterable[Trial]) -> dict[str, Any]:
     """Return the settings that trials which are whole searches have in common; nothing for other trials."""
-    found = [trial.search.about()["settings"] for trial in trials if trial.search]
+    found = [SearchFolder(trial.search).settings for trial in trials if trial.search]
     if not found:
         return {}
     same = {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}

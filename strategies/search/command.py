@@ -13,13 +13,14 @@ import math
 import shlex
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from hnas_nni.cli.arguments import add_json, add_quiet
 from hnas_nni.cli.terminal import table
+from hnas_nni.searches.record import MeasuredArchitecture
 from hnas_nni.settings.options import add_options, given, in_words
 from strategies.search.settings import MINIATURE, SearchSettings
 
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
     already = search.folder.exists and search.folder.finished
     ranking = search.run()
     if options.json:
-        print(json.dumps([{**row, "genotype": row["genotype"].to_dict()} for row in ranking], indent=2))
+        print(json.dumps([entry.to_dict() for entry in ranking], indent=2))
         return
     if already:
         print(f"{options.out}: this search has finished before")
@@ -98,18 +99,18 @@ def run(options: argparse.Namespace) -> None:
     print(f"        hnas train {options.out / 'winner.json'} {sizes}{images} --out DIR")
 
 
-def ranking_table(ranking: list[dict[str, Any]]) -> str:
+def ranking_table(ranking: Sequence[MeasuredArchitecture]) -> str:
     """Return a table of ranked architectures."""
     rows = [
         [
-            f"{row['rank']}{'*' if row['pareto'] else ' '}",
-            f"{row['reward']:.3f}",
-            f"{row['psnr']:.2f}",
-            f"{row['gmacs']:.2f}",
-            f"{row['params']:,}",
-            str(row["position"]),
+            f"{entry.rank}{'*' if entry.pareto else ' '}",
+            f"{entry.reward:.3f}",
+            f"{entry.psnr:.2f}",
+            f"{entry.gmacs:.2f}",
+            f"{entry.params:,}",
+            str(entry.genotype.position),
         ]
-        for row in ranking
+        for entry in ranking
     ]
     return table(["rank ", "reward", "PSNR (dB)", "GMAC", "parameters", "position"], rows)
 

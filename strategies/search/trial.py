@@ -76,12 +76,12 @@ def _run(settings: SearchSettings) -> None:
     best = WeightSharingSearch(settings, folder, command=" ".join(sys.argv), on_epoch=report).run()[0]
     nni.report_final_result(
         {
-            "default": best["reward"],
-            "psnr": best["psnr"],
-            "gmacs": best["gmacs"],
-            "params": best["params"],
-            "position": best["position"],
-            "genotype": str(best["genotype"]),
+            "default": best.reward,
+            "psnr": best.psnr,
+            "gmacs": best.gmacs,
+            "params": best.params,
+            "position": best.genotype.position,
+            "genotype": str(best.genotype),
         }
     )
 

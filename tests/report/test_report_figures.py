@@ -12,8 +12,8 @@ from report_runs import write_run
 
 from hnas_nni.report.page import write_report
 from hnas_nni.report.page.figures import position_figure, progress_figure
+from hnas_nni.searches import open_search
 from hnas_nni.searches.history import SearchHistory
-from hnas_nni.searches.opening import read_history
 
 
 def _ticks(page: ReportPage, name: str) -> list[str]:
@@ -29,7 +29,9 @@ def _ticks(page: ReportPage, name: str) -> list[str]:
 def test_ticks_are_whole_steps_and_few_steps_are_seen(
     page: ReportPage, tmp_path: Path, epochs: int, width: int
 ) -> None:
-    write_report(read_history(write_run(tmp_path / "run", epochs=epochs, finished=False).path), tmp_path / "it.html")
+    write_report(
+        open_search(write_run(tmp_path / "run", epochs=epochs, finished=False).path).history(), tmp_path / "it.html"
+    )
     page.open(tmp_path / "it.html", width=width)
     for name in ("progress", "entropy", "position"):
         ticks = set(_ticks(page, name))
