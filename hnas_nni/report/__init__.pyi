@@ -1,4 +1,3 @@
-from .comparison_picture import draw_comparison as draw_comparison
 from .drawing import draw_genotype as draw_genotype
 from .formats import picture_format as picture_format
 from .text import describe as describe

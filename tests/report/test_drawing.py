@@ -41,7 +41,7 @@ def _edges(genotype: Genotype) -> dict[str, str]:
 
 def _text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     renderer = FigureCanvasAgg(figure).get_renderer()
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts if text.get_text()]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.texts]
 
 
 def _overlap(one: Bbox, other: Bbox) -> bool:
@@ -51,8 +51,7 @@ def _overlap(one: Bbox, other: Bbox) -> bool:
 @pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -> None:
     figure = draw_genotype(genotype)
-    axes = figure.axes[0]
-    boxes = {patch.get_gid(): patch for patch in axes.patches if patch.get_gid()}
+    boxes = {patch.get_gid(): patch for patch in figure.findobj(FancyBboxPatch) if patch.get_gid()}
     edges = _edges(genotype)
     assert set(boxes) == set(edges)
     texts = _text_boxes(figure)
@@ -78,10 +77,10 @@ def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -
 
 @pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_no_line_runs_through_a_box(genotype: Genotype) -> None:
-    axes = draw_genotype(genotype).axes[0]
-    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch) and patch.get_gid()]
-    nodes = [patch for patch in axes.patches if isinstance(patch, Circle) and patch.get_radius() > 0.1]
-    lines = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+    figure = draw_genotype(genotype)
+    boxes = [patch for patch in figure.findobj(FancyBboxPatch) if patch.get_gid()]
+    nodes = [patch for patch in figure.findobj(Circle) if patch.get_radius() > 0.1]
+    lines = figure.findobj(PathPatch)
     assert (len(boxes), len(nodes)) == (16, 8)
     for box in boxes:
         x, y, width, height = box.get_x(), box.get_y(), box.get_width(), box.get_height()
@@ -140,11 +139,8 @@ def test_png_shows_the_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("position", "layers"), [(1, 2), (2, 2), (1, 12), (12, 12), (7, 40)])
 def test_the_network_is_drawn_to_its_position(position: int, layers: int) -> None:
     genotype = Genotype(HNAS_C.normal, HNAS_C.upsampling, position)
-    axes = draw_genotype(genotype, layers=layers).axes[0]
-    bottom = sorted(
-        (patch for patch in axes.patches if isinstance(patch, FancyBboxPatch) and patch.get_y() < 1.5),
-        key=lambda patch: patch.get_x(),
-    )
+    boxes = draw_genotype(genotype, layers=layers).findobj(FancyBboxPatch)
+    bottom = sorted((box for box in boxes if box.get_y() < 1.5), key=lambda box: box.get_x())
     heights = [patch.get_height() for patch in bottom]
     assert len(bottom) == layers + 2
     assert heights == [min(heights)] * position + [2 * min(heights)] * (layers + 2 - position)

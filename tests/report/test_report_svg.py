@@ -47,16 +47,17 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
     for name, cell in genotype.cells():
         root = ElementTree.fromstring(cells_svg(genotype)[name])
         _, _, width, height = map(float, root.attrib["viewBox"].split())
-        boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("rect") if "data-name" in box.attrib}
+        boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("path") if "data-name" in box.attrib}
         assert len(boxes) == 8
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
             assert box["fill"] == OPERATIONS[edge.operation].colour
             outlined = name == "upsampling" and edge.source in (0, 1)
-            assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-edge)")
-            assert 0 <= float(box["x"]) <= width - float(box["width"])
-            assert 0 <= float(box["y"]) <= height - float(box["height"])
-        lines = Counter(path.attrib["stroke"] for path in root.iter("path"))
+            assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-paper)")
+            way = [float(number) for number in re.findall(r"[\d.-]+", box["d"])]
+            assert 0 <= min(way[::2]) < max(way[::2]) <= width
+            assert 0 <= min(way[1::2]) < max(way[1::2]) <= height
+        lines = Counter(path.get("stroke") for path in root.iter("path"))
         for operation, number in Counter(edge.operation for edge in cell.edges).items():
             assert lines[f"var(--hnas-line-{operation})"] == 2 * number  # to the label, and on to the node
         for _, _, edge in cell.slots():
