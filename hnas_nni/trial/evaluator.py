@@ -120,7 +120,8 @@ class SuperResolution(Lightning):
     >>> from nni.nas.strategy import ENAS
     >>> from search_spaces import HNASSpace
     >>> space = HNASSpace(scale=2, channels=8, layers=12, normalization="mean")
-    >>> experiment = NasExperiment(space, SuperResolution("DIV2K", **PAPER_SEARCH), ENAS())
+    >>> evaluator = SuperResolution("photos", **PAPER_SEARCH)  # or a folder of images
+    >>> experiment = NasExperiment(space, evaluator, ENAS())
     >>> experiment.run()  # doctest: +SKIP
     """
 

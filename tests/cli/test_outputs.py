@@ -28,8 +28,7 @@ _SMALL = 3000
 
 
 @pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _model_and_image(in_folder: None) -> None:
     save(lively_network(replace(HNAS_A, position=2), 2, 2), "model.safetensors")
     Path("set").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)

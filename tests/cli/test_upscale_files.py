@@ -16,9 +16,7 @@ from hnas_nni.data import bicubic_upsample
 _UPSCALE = ["upscale", "bicubic", "--scale", "2"]
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def _picture(name: str, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nni_experiment import RunningExperiment, run_experiment
+from nni_experiment import RunExperiment, RunningExperiment
 
 from hnas_nni import Genotype, load
 from hnas_nni.cli import main
@@ -26,7 +26,7 @@ _COMMAND = (
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExperiment]:
+def family(run_experiment: RunExperiment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExperiment]:
     """The experiment of ``examples/one_shot_family_cpu.yml``, smaller."""
     config = {
         "searchSpace": {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from miniature_search import SIZES, final_metrics, miniature_config, policy_history
-from nni_experiment import RunningExperiment, run_experiment
+from nni_experiment import RunExperiment, RunningExperiment
 
 from hnas_nni import Genotype
 from hnas_nni.searches import read_experiment
@@ -57,7 +57,7 @@ def check_shared_weights(experiment: RunningExperiment, metrics: dict[str, dict[
     return len(store)
 
 
-def test_nothing_that_was_finished_is_lost(tmp_path: Path) -> None:
+def test_nothing_that_was_finished_is_lost(run_experiment: RunExperiment, tmp_path: Path) -> None:
     with run_experiment(tmp_path, miniature_config(tmp_path, trials=TRIALS)) as experiment:
         checkpoint = experiment.directory / "checkpoint"
         experiment.wait_for_trials(2)

@@ -17,11 +17,13 @@ import psutil
 import pytest
 from nni_experiment import RunningExperiment, free_port
 from selenium.webdriver import Chrome
-from test_web_ui import Page, browser  # noqa: F401
+from web_ui import Page
 
 from hnas_nni import Genotype
 from hnas_nni.cost import count
 from search_spaces import decision_labels
+
+pytestmark = pytest.mark.nni
 
 CHANNELS, LAYERS, TRIALS = 2, 3, 2
 _SLOW_SERVER = "Create experiment failed"
@@ -112,7 +114,7 @@ def test_every_choice_is_in_the_search_space(nas_search: RunningExperiment) -> N
 
 
 @pytest.fixture
-def detail(browser: Chrome, nas_search: RunningExperiment) -> Page:  # noqa: F811
+def detail(browser: Chrome, nas_search: RunningExperiment) -> Page:
     """The page of all trials, with its table filled."""
     page = Page(browser, f"{nas_search.url}/detail")
     page.wait(lambda: len(page.column("sequenceId")) == TRIALS, "not all trials are listed")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from miniature_search import REWARD, SETTINGS, SIZES, TRIALS, final_metrics, miniature_config, policy_history
-from nni_experiment import RunningExperiment, run_experiment
+from nni_experiment import RunExperiment, RunningExperiment
 from rounding import same_psnr
 
 from hnas_nni import Genotype
@@ -107,7 +107,7 @@ def test_the_command_hands_over_a_winner_that_is_as_good_as_reported(
     assert patch_psnr(network, low, high, SETTINGS.scale) == same_psnr(best["psnr"])
 
 
-def test_a_bad_argument_of_the_tuner_is_named(tmp_path: Path) -> None:
+def test_a_bad_argument_of_the_tuner_is_named(run_experiment: RunExperiment, tmp_path: Path) -> None:
     with run_experiment(tmp_path, miniature_config(tmp_path, tuner={"lambda": 2})) as experiment:
         experiment.wait("ERROR")
         expected = (
@@ -118,7 +118,7 @@ def test_a_bad_argument_of_the_tuner_is_named(tmp_path: Path) -> None:
         assert experiment.trials() == []
 
 
-def test_a_search_that_cannot_work_ends_with_the_reason(tmp_path: Path) -> None:
+def test_a_search_that_cannot_work_ends_with_the_reason(run_experiment: RunExperiment, tmp_path: Path) -> None:
     config = miniature_config(tmp_path, trials=50, options="--data missing_folder")
     with run_experiment(tmp_path, config) as experiment:
         experiment.wait("ERROR")

@@ -13,7 +13,7 @@ from miniature_search import final_metrics, miniature_config
 from nni.algorithms.hpo.tpe_tuner import TpeTuner as NniTpeTuner
 from nni.experiment.config import ExperimentConfig
 from nni.tools.package_utils import create_builtin_class_instance, create_customized_class_instance
-from nni_experiment import run_experiment
+from nni_experiment import RunExperiment
 from repository import REPOSITORY
 
 from hnas_nni import Genotype
@@ -107,7 +107,7 @@ def test_nnis_tpe_needs_the_mend() -> None:
         mix_up(NniTpeTuner(optimize_mode="maximize", seed=0))
 
 
-def test_search_with_tpe_by_nnictl(tmp_path: Path) -> None:
+def test_search_with_tpe_by_nnictl(run_experiment: RunExperiment, tmp_path: Path) -> None:
     config = miniature_config(tmp_path, trials=4)
     tuner = ExperimentConfig.load(REPOSITORY / "examples" / "tuners" / "tpe.yml").tuner
     config["tuner"] = {

@@ -8,11 +8,13 @@ import pytest
 
 from hnas_nni.inference.model_names import NamedModel, distinct_names, parse_model
 
+pytestmark = pytest.mark.usefixtures("in_folder")
 
-@pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
 
 @pytest.mark.parametrize(

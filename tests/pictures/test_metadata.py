@@ -29,9 +29,7 @@ _XMP = (
 _DPI = (300, 240)
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def _exif(orientation: int) -> Image.Exif:

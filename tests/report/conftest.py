@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import run_chromium
 from report_browser import ReportPage
 from report_runs import ARCHITECTURES, write_run
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 
 from hnas_nni.report.page import write_report
 from hnas_nni.searches import open_search
@@ -19,21 +19,10 @@ from hnas_nni.searches.history import SearchHistory
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     """A headless Chromium that resolves no host."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert chromium and driver, "these tests need Chromium and its driver: apt-get install chromium-driver"
-    options = ChromeOptions()
-    options.binary_location = chromium
-    arguments = ("headless=new", "no-sandbox", "disable-dev-shm-usage", "host-resolver-rules=MAP * ~NOTFOUND")
-    for argument in (*arguments, f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options=options, service=ChromeService(driver))
-    try:
+    with run_chromium(tmp_path_factory.mktemp("chromium"), "host-resolver-rules=MAP * ~NOTFOUND") as chrome:
         chrome.execute_cdp_cmd("Network.enable", {})
         chrome.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
         yield chrome
-    finally:
-        chrome.quit()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableDropout
 from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
+from nni_experiment import free_port
 from repository import REPOSITORY
 from torch import nn
 
@@ -237,7 +237,7 @@ def test_continuous_choices_are_refused_before_the_experiment_starts(strategy: t
     experiment = MendedNasExperiment(_WithDropout(), evaluator, strategy())
     experiment.config.experiment_working_directory = tmp_path
     with pytest.raises(LayoutError, match=r"^droprate: Numerical is not categorical"):
-        experiment.run(_free_port())
+        experiment.run(free_port())
     assert experiment._proc is None
     assert HierarchicalRL().state_dict() == {}
 
@@ -298,12 +298,6 @@ def evaluate(network):
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def _start(folder: Path, action: str, trials: int) -> subprocess.Popen[bytes]:
     (folder / "nas_experiment.py").write_text(_EXPERIMENT)
     (folder / "nas_trial.py").write_text(_TRIAL)
@@ -311,7 +305,7 @@ def _start(folder: Path, action: str, trials: int) -> subprocess.Popen[bytes]:
         "HOME": str(folder),
         "PYTHONPATH": f"{folder}:{REPOSITORY}",
     }
-    command = [sys.executable, "nas_experiment.py", str(folder), str(_free_port()), action, str(trials)]
+    command = [sys.executable, "nas_experiment.py", str(folder), str(free_port()), action, str(trials)]
     with open(folder / f"{action}.log", "wb") as log:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
@@ -346,6 +340,7 @@ def _check_pairs(result: dict[str, Any]) -> None:
     assert metrics == sorted(metrics, reverse=True)
 
 
+@pytest.mark.nni
 def test_each_architecture_has_its_own_result_with_trials_side_by_side(tmp_path: Path) -> None:
     """With two at a time NNI's manager often notes each trial with the other's parameters; some trials fail, too."""
     (tmp_path / "fails").touch()
@@ -356,6 +351,7 @@ def test_each_architecture_has_its_own_result_with_trials_side_by_side(tmp_path:
     assert len(positions) == len(result["learnt"]) == len((tmp_path / "finished").read_text()) < 6
 
 
+@pytest.mark.nni
 def test_a_killed_experiment_goes_on(tmp_path: Path) -> None:
     """A real experiment with two trials at a time; everything is killed without warning after the first result."""
     process = _start(tmp_path, "create", 3)

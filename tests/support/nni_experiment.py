@@ -23,13 +23,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import yaml
 from repository import REPOSITORY
 
@@ -239,17 +240,22 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
     raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}")
 
 
-@contextmanager
-def run_experiment(folder: Path, config: Mapping[str, Any]) -> Iterator[RunningExperiment]:
-    """Start an experiment as :func:`start_experiment` does, and stop it at the end, whatever happens."""
-    experiment = start_experiment(folder, config)
-    try:
-        yield experiment
-    finally:
+RunExperiment = Callable[[Path, Mapping[str, Any]], AbstractContextManager[RunningExperiment]]
+
+
+@pytest.fixture(scope="session")
+def run_experiment() -> RunExperiment:
+    """Starts an experiment as :func:`start_experiment` does, and ends it with the context, whatever happens."""
+
+    @contextmanager
+    def run(folder: Path, config: Mapping[str, Any]) -> Iterator[RunningExperiment]:
+        experiment = start_experiment(folder, config)
         try:
-            experiment.stop()
+            yield experiment
         finally:
-            experiment.kill()
+            experiment.kill()  # quicker than ``nnictl stop``, a process that imports NNI
+
+    return run
 
 
 def free_port() -> int:
