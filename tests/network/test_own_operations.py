@@ -19,6 +19,7 @@ from hnas_nni import HNAS_A, Cell, Edge, Genotype, GenotypeError, register_norma
 from hnas_nni.architecture.operations import OPERATIONS, candidates
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cost import cost_table, count
+from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load, save
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.report import describe, draw_genotype
@@ -175,6 +176,22 @@ def test_tiles_know_how_far_it_looks(own: Genotype) -> None:
     unregister("large_dw")
     register_normal("large_dw", LargeDepthwise, label="large dw")
     assert not is_local(genotype)
+
+
+def test_its_first_weights_are_its_own_or_those_of_convolutions(own: Genotype) -> None:
+    """By default a constant goes through what is registered nearly as it was; a function of one's own is called."""
+
+    def start() -> nn.Module:
+        torch.manual_seed(0)
+        network = own.build(2, 6, 3)
+        interpolate(network)
+        return network.blocks[0].operation(2, 0)
+
+    middle = start()(torch.full((1, 6, 9, 9), 3.0))[..., 4, 4]
+    assert ((middle - 3).abs() < 1).all()
+    unregister("large_dw")
+    register_normal("large_dw", LargeDepthwise, first_weights=lambda module: module[2].weight.zero_())
+    assert start()[2].weight.count_nonzero() == 0
 
 
 def _wrong(channels: int, scale: int) -> nn.Module:
