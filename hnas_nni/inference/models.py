@@ -18,7 +18,7 @@ from hnas_nni.network.model_file import load
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.operations import SCALES
 from hnas_nni.network.receptive_field import is_local, receptive_radius
-from hnas_nni.pictures.pictures import Pixels
+from hnas_nni.pictures.picture import Pixels
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey, ITU-R BT.601."""
