@@ -17,7 +17,7 @@ from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.model_file import load
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.receptive_field import is_local, receptive_radius
-from hnas_nni.pictures.pictures import Pixels
+from hnas_nni.pictures.picture import Pixels
 from hnas_nni.settings import check_scale
 
 _GREY = (0.299, 0.587, 0.114)
