@@ -256,8 +256,8 @@ class _HierarchicalModule(BaseOneShotLightningModule):
     def on_train_epoch_end(self) -> None:
         """Log what the policy has come to."""
         statistics = self.policy.statistics()
-        figures = {f"controller/entropy/{level}": value for level, value in statistics["entropy"].items()}
-        for label, probabilities in statistics["network"].items():
+        figures = {f"controller/entropy/{level}": value for level, value in statistics.entropy.items()}
+        for label, probabilities in statistics.network.items():
             figures |= {f"controller/{label}/{value}": share for value, share in probabilities.items()}
         if self._rewards:
             figures["controller/reward"] = sum(self._rewards) / len(self._rewards)
@@ -301,8 +301,7 @@ class _HierarchicalModule(BaseOneShotLightningModule):
 
     def export_probs(self) -> dict[str, Any]:
         """Return label -> {value: probability} of the network level's decisions, averaged over the policy's cells."""
-        probabilities: dict[str, Any] = self.policy.statistics()["network"]
-        return probabilities
+        return dict(self.policy.statistics().network)
 
     @torch.no_grad()
     def _reward(self, architecture: Architecture, batches: Iterable[Any]) -> float:

@@ -30,6 +30,15 @@ class Architecture(NamedTuple):
     """Label -> value, as NNI has them."""
 
 
+class PolicyStatistics(NamedTuple):
+    """A policy's state, averaged over cells drawn from it with a seed of their own: looking does not change it."""
+
+    entropy: dict[str, float]
+    """Mean entropy by level in nats."""
+    network: dict[str, dict[Any, float]]
+    """Of the network level's decisions by label: the mean probability of each value."""
+
+
 class SupernetPolicy:
     """Draws architectures of a path-sampled supernet, lets it run them, and learns from their rewards.
 
@@ -154,15 +163,8 @@ class SupernetPolicy:
         return self.policy.update(choices, compared) | {"reward": mean}
 
     @torch.no_grad()
-    def statistics(self) -> dict[str, Any]:
-        """Describe today's policy: mean entropy by level in nats, and the network level's mean distributions.
-
-        Returns
-        -------
-        dict
-            ``entropy`` (level -> nats) and ``network`` (label -> {value: probability}), averaged over cells drawn from
-            the policy with a seed of their own, so that looking does not change the search.
-        """
+    def statistics(self) -> PolicyStatistics:
+        """Describe today's policy."""
         decisions = self._choices.layout.decisions
         network = self._choices.layout.network
         if self.uniform:
@@ -171,19 +173,16 @@ class SupernetPolicy:
                 level: sum(float(torch.tensor(float(len(d.values))).log()) for d in decisions[columns])
                 for level, columns in sizes.items()
             }
-            return {
-                "entropy": entropy,
-                "network": {d.label: {value: 1 / len(d.values) for value in d.values} for d in network},
-            }
+            return PolicyStatistics(
+                entropy, {d.label: {value: 1 / len(d.values) for value in d.values} for d in network}
+            )
         controller = self.policy.controller
         drawn = controller.sample(_STATISTICS_SAMPLES, torch.Generator().manual_seed(0))
         probabilities = controller.network_probabilities(drawn.choices)
-        return {
-            "entropy": {name: float(level.entropy.mean()) for name, level in drawn.by_level().items()},
-            "network": {
-                d.label: dict(zip(d.values, probabilities[d.label].mean(0).tolist(), strict=True)) for d in network
-            },
-        }
+        return PolicyStatistics(
+            {name: float(level.entropy.mean()) for name, level in drawn.by_level().items()},
+            {d.label: dict(zip(d.values, probabilities[d.label].mean(0).tolist(), strict=True)) for d in network},
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the policy goes on from; tensors and plain data alone."""

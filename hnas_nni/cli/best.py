@@ -9,13 +9,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import add_force, add_json, add_quiet, add_working_dir, check_output
-from hnas_nni.cli.terminal import strong, table
-
-if TYPE_CHECKING:
-    from hnas_nni.searches import MeasuredArchitecture
+from hnas_nni.cli.ranking import ranking_table
+from hnas_nni.cli.terminal import strong
 
 HELP = "show the best architectures of a search, and write out the winner"
 _EXAMPLES = """\
@@ -85,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps({**search.to_dict(), "best": [entry.to_dict() for entry in shown]}, indent=2))
         return
     print(f"{strong(f'{search.title} in {search.path}')}\n")
-    print(_table(shown, with_lambda=len(weights) > 1))
+    print(ranking_table(shown, with_lambda=len(weights) > 1))
     if len(ranking) > options.top:
         print(f"and {len(ranking) - options.top} more; --top {len(ranking)} shows all")
     note = [_family_note(weights)] if len(weights) > 1 and options.reward_lambda is None else []
@@ -96,30 +93,3 @@ def run(options: argparse.Namespace) -> None:
 def _family_note(weights: Sequence[float]) -> str:
     named = ", ".join(f"{weight:g}" for weight in weights)
     return f"rewards of different lambda ({named}) can't be compared; --lambda {weights[0]:g} shows those of one"
-
-
-def _table(ranking: Sequence[MeasuredArchitecture], *, with_lambda: bool) -> str:
-    header = ["rank", *(["lambda"] if with_lambda else []), "reward", "PSNR (dB)", "multiply-adds (G)", "parameters"]
-    origin = ["Pareto set"] if ranking[0].trial is None else ["trial", "evaluated"]
-    return table([*header, "position", *origin], [_row(entry, with_lambda=with_lambda) for entry in ranking])
-
-
-def _row(entry: MeasuredArchitecture, *, with_lambda: bool) -> list[str]:
-    trial = entry.trial
-    origin = ["yes" if entry.pareto else "no"]
-    if trial is not None:
-        origin = [f"{trial.number} ({trial.id})", "once" if entry.evaluated == 1 else f"{entry.evaluated} times"]
-    return [
-        str(entry.rank),
-        *([_cell(entry.reward_weight, "{:g}")] if with_lambda else []),
-        f"{entry.reward:.4f}",
-        _cell(entry.psnr, "{:.3f}"),
-        _cell(entry.gmacs, "{:.2f}"),
-        _cell(entry.params, "{:,}"),
-        str(entry.genotype.position),
-        *origin,
-    ]
-
-
-def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else form.format(value)

@@ -59,7 +59,7 @@ def read_architecture(name: str) -> NamedArchitecture:
     if colon and one:
         from hnas_nni.searches.opening import open_search
 
-        genotype, sizes = open_search(search or None).architecture(one)
+        genotype, sizes = open_search(search or None).find(one)
         return NamedArchitecture(genotype, **sizes)
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 

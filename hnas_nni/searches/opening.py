@@ -13,7 +13,6 @@ from hnas_nni.searches.nni.experiment import read_experiment
 from hnas_nni.searches.nni.finding import find_experiment
 from hnas_nni.searches.record import MeasuredArchitecture
 from hnas_nni.searches.run import SearchRun
-from hnas_nni.searches.search_folder import SearchFolder
 
 
 class Search(Protocol):
@@ -35,13 +34,41 @@ class Search(Protocol):
         """Return what it is as a JSON document."""
 
     def ranking(self, reward_weight: float | None = None) -> list[MeasuredArchitecture]:
-        """Return its architectures, the best first, each once; with `reward_weight` those with this lambda."""
+        """Return its architectures, the best first, each once.
 
-    def architecture(self, name: str) -> tuple[Genotype, dict[str, int]]:
-        """Return the architecture of a trial or a rank, or the ``best``, and its network's sizes where known."""
+        Parameters
+        ----------
+        reward_weight
+            Only those whose reward had this lambda.
+
+        Raises
+        ------
+        ValueError
+            If nothing is ranked yet, or nothing has this lambda.
+        """
+
+    def find(self, name: str) -> tuple[Genotype, dict[str, int]]:
+        """Return an architecture, and scale, channels and layers of its network by name, where they are known.
+
+        Parameters
+        ----------
+        name
+            ``best``, a trial's id or number, or the rank in a run of ``hnas search``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such one, or its architecture is not known yet.
+        """
 
     def model_file(self, architecture: MeasuredArchitecture) -> Path:
-        """Return the model file that it left of an architecture of its ranking."""
+        """Return the model file of the winner, with the weights whose PSNR was measured.
+
+        Raises
+        ------
+        ValueError
+            If the search has not left it on this machine.
+        """
 
     def history(self) -> SearchHistory:
         """Return what a report tells of it."""
@@ -67,8 +94,8 @@ def open_search(
     OSError
         If what is given can only be a folder, and there is none.
     """
-    if name is not None and SearchFolder(name).exists:
-        return SearchRun(name)
+    if name is not None and (run := SearchRun(name)).exists:
+        return run
     try:
         experiment = find_experiment(name, working_directory)
     except ExperimentError as error:

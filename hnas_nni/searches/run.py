@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -19,96 +18,60 @@ from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 from hnas_nni.searches.record import MeasuredArchitecture, best_first
 from hnas_nni.searches.search_folder import WINNER_WEIGHTS, SearchFolder
 
+_SIZES = ("scale", "channels", "layers")
 _LEVELS = ("normal", "upsampling", "position")
 _STEP_COLUMNS = ("reward", "psnr", "gmacs", "validation_reward", "validation_psnr", "validation_psnr_best")
 
 
-class SearchRun:
-    """A run of ``hnas search``; a :class:`hnas_nni.searches.Search`.
+class SearchRun(SearchFolder):
+    """A run of ``hnas search`` as a :class:`hnas_nni.searches.Search`: its folder, read when it is asked for something.
 
-    Parameters
-    ----------
-    path
-        Its folder. What is in there is read when it is asked for; all that reads it raises an
-        :class:`hnas_nni.output_folder.OutputFolderError` of a file that is damaged.
+    A file that is damaged is an :class:`hnas_nni.output_folder.OutputFolderError`, which names it.
     """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._folder = SearchFolder(path)
-        self.path = self._folder.path
 
     @property
     def title(self) -> str:
-        """The folder's name, and what the search has found."""
-        number = len(self._folder.architectures())
-        weight = self._folder.reward_weight
-        return f"search {self.path.resolve().name} ({number} architectures ranked, lambda {weight:g})"
-
-    def to_dict(self) -> dict[str, object]:
-        """Return what it is as a JSON document."""
-        path = self.path.resolve()
-        return {"run": path.name, "folder": str(path), "lambda": self._folder.reward_weight}
+        """The folder's name, how much it has found, and its lambda."""
+        number = len(self.architectures())
+        return f"search {self.path.resolve().name} ({number} architectures ranked, lambda {self.reward_weight:g})"
 
     @property
     def reward_weights(self) -> list[float]:
         """The one lambda of its rewards."""
-        return [self._folder.reward_weight]
+        return [self.reward_weight]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return what it is as a JSON document."""
+        path = self.path.resolve()
+        return {"run": path.name, "folder": str(path), "lambda": self.reward_weight}
 
     def ranking(self, reward_weight: float | None = None) -> list[MeasuredArchitecture]:
-        """Return the architectures that were derived at the end, best first.
-
-        Parameters
-        ----------
-        reward_weight
-            The lambda that the search must have.
-
-        Raises
-        ------
-        OutputFolderError
-            If the search has not ended, or has another lambda.
-        """
-        weight = self._folder.reward_weight
-        if reward_weight not in (None, weight):
-            raise OutputFolderError(f"--lambda: {self.path} is a search with {weight:g}, not {reward_weight:g}")
-        ranking = self._folder.architectures()
+        """Return what was derived at the end, best first; refuses another lambda, and a search that has not ended."""
+        if reward_weight not in (None, self.reward_weight):
+            raise OutputFolderError(
+                f"--lambda: {self.path} is a search with {self.reward_weight:g}, not {reward_weight:g}"
+            )
+        ranking = self.architectures()
         if not ranking:
-            done, planned = len(self._folder.epochs()), self._folder.settings.get("epochs")
+            done, planned = len(self.epochs()), self.settings.get("epochs")
             raise OutputFolderError(
                 f"{self.path}: architectures are ranked when the search ends; {done} of {planned} epochs are "
-                f"done, {'wait for the rest' if self._folder.running else 'start hnas search again to go on'}"
+                f"done, {'wait for the rest' if self.running else 'start hnas search again to go on'}"
             )
         return ranking
 
-    def architecture(self, name: str) -> tuple[Genotype, dict[str, int]]:
-        """Return an architecture of the ranking, and the sizes of the search's networks by name.
-
-        Parameters
-        ----------
-        name
-            Its rank, or ``best``.
-
-        Raises
-        ------
-        OutputFolderError
-            If there is no such rank, or no ranking yet.
-        """
+    def find(self, name: str) -> tuple[Genotype, dict[str, int]]:
+        """Return the architecture of a rank, or the ``best``, and the sizes of the search's networks."""
         ranking = self.ranking()
         found = [entry.genotype for entry in ranking if str(entry.rank) == ("1" if name == "best" else name)]
         if not found:
             raise OutputFolderError(
                 f"{self.path}: has no architecture {name}; give its rank, 1 to {len(ranking)}, or best"
             )
-        settings = self._folder.settings
-        return found[0], {size: settings[size] for size in ("scale", "channels", "layers") if size in settings}
+        return found[0], {size: self.settings[size] for size in _SIZES if size in self.settings}
 
     def model_file(self, architecture: MeasuredArchitecture) -> Path:
-        """Return the model file of the winner, with the shared weights.
-
-        Raises
-        ------
-        OutputFolderError
-            If the search has not left it.
-        """
+        """Return the winner's model file, with the shared weights; there is none of another architecture."""
         weights = self.path / WINNER_WEIGHTS
         if not weights.is_file() or read_header(weights).genotype != architecture.genotype:
             raise OutputFolderError(
@@ -117,20 +80,13 @@ class SearchRun:
         return weights
 
     def history(self) -> SearchHistory:
-        """Return what a report tells of it.
-
-        Raises
-        ------
-        OutputFolderError
-            If a file is damaged; the message names it.
-        """
-        run = self._folder
-        about = run.about()
+        """Return what a report tells of it."""
+        about = self.about()
         settings: Mapping[str, Any] = about["settings"]
-        epochs = run.epochs()
+        epochs = self.epochs()
         _check_epochs(self.path, epochs)
-        ranking = tuple(run.architectures())
-        measured = _measured(run.measured(), settings.get("rank_by", "reward"))
+        ranking = tuple(self.architectures())
+        measured = _measured(self.measured(), settings.get("rank_by", "reward"))
         ranked = {entry.genotype for entry in ranking}
         data = settings.get("data", "unknown")
         created = about.get("created")
@@ -140,7 +96,7 @@ class SearchRun:
             source=name,
             kind="weight-sharing search",
             unit="epoch",
-            state="finished" if run.finished else "running" if run.running else "stopped",
+            state="finished" if self.finished else "running" if self.running else "stopped",
             done=len(epochs),
             planned=settings.get("epochs"),
             started=datetime.fromisoformat(created).astimezone(timezone.utc) if created else None,
@@ -149,14 +105,14 @@ class SearchRun:
             scale=settings.get("scale"),
             channels=settings.get("channels"),
             layers=settings.get("layers"),
-            reward_weight=run.reward_weight,
+            reward_weight=self.reward_weight,
             cost_scale=settings.get("cost_scale"),
             steps=tuple(_step(row) for row in epochs),
             policy=_policy(epochs),
             ranking=ranking or measured,
             provisional=not ranking,
             measured=tuple(entry for entry in measured if entry.genotype not in ranked) if ranking else (),
-            published=tuple(run.published()),
+            published=tuple(self.published()),
             settings=settings,
             configuration=json.dumps(settings, indent=2, ensure_ascii=False),
             command=about.get("command", ""),

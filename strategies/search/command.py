@@ -13,14 +13,12 @@ import math
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
 from hnas_nni.cli.arguments import add_json, add_quiet
-from hnas_nni.cli.terminal import table
-from hnas_nni.searches.record import MeasuredArchitecture
+from hnas_nni.cli.ranking import ranking_table
 from hnas_nni.settings.options import add_options, given, in_words
 from strategies.search.settings import MINIATURE, SearchSettings
 
@@ -89,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
     if already:
         print(f"{options.out}: this search has finished before")
     print(ranking_table(ranking[:_SHOWN]))
-    print(f"\n{len(ranking)} architectures ranked in {options.out / 'architectures.csv'}; * is on the Pareto set")
+    print(f"\n{len(ranking)} architectures ranked in {options.out / 'architectures.csv'}")
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
     sizes = f"--scale {settings.scale} --layers {settings.layers}"
@@ -97,22 +95,6 @@ def run(options: argparse.Namespace) -> None:
     if settings.validation is not None:
         images += f" --validation {shlex.quote(settings.validation)}"
     print(f"        hnas train {options.out / 'winner.json'} {sizes}{images} --out DIR")
-
-
-def ranking_table(ranking: Sequence[MeasuredArchitecture]) -> str:
-    """Return a table of ranked architectures."""
-    rows = [
-        [
-            f"{entry.rank}{'*' if entry.pareto else ' '}",
-            f"{entry.reward:.3f}",
-            f"{entry.psnr:.2f}",
-            f"{entry.gmacs:.2f}",
-            f"{entry.params:,}",
-            str(entry.genotype.position),
-        ]
-        for entry in ranking
-    ]
-    return table(["rank ", "reward", "PSNR (dB)", "GMAC", "parameters", "position"], rows)
 
 
 def quiet_imports() -> None:

@@ -225,7 +225,7 @@ class WeightSharingSearch:
         ]
         found = {name: [getattr(entry, name) for entry in measured] for name in ("psnr", "reward", "gmacs")}
         statistics = self.policy.statistics()
-        positions = statistics["network"][POSITION_LABEL]
+        positions = statistics.network[POSITION_LABEL]
         steps = settings.controller_steps
         row = {
             "epoch": self._epoch + 1,
@@ -235,8 +235,8 @@ class WeightSharingSearch:
             "validation_psnr": fmean(found["psnr"]),
             "validation_psnr_best": max(found["psnr"]),
             **{f"validation_{name}": fmean(found[name]) for name in ("reward", "gmacs")},
-            **{f"entropy_{name}": statistics["entropy"][name] for name in ("normal", "upsampling")},
-            "entropy_position": statistics["entropy"][NETWORK_LEVEL],
+            **{f"entropy_{name}": statistics.entropy[name] for name in ("normal", "upsampling")},
+            "entropy_position": statistics.entropy[NETWORK_LEVEL],
             "weight_learning_rate": self._learning_rate((self._epoch + 1) * settings.weight_steps - 1),
             "controller_learning_rate": settings.controller_learning_rate,
             **{f"position_{position}": share for position, share in positions.items()},

@@ -192,6 +192,25 @@ def test_another_experiment_is_refused(copied: Path) -> None:
         read_experiment(copied)
 
 
+def test_a_search_as_a_trial_has_an_architecture_at_its_end_only(copied: Path) -> None:
+    """What NNI hands it are settings, and none of its reports on the way tells an architecture."""
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+            parameters = {**json.loads(data), "parameters": {"lambda": 0.2, "seed": 7}}
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+        database.execute("DELETE FROM MetricData WHERE type = 'FINAL'")
+        report = json.dumps(json.dumps({"default": 5.5, "psnr": 28.0, "epoch": 1}))
+        database.execute("UPDATE MetricData SET data = ?", (report,))
+    on_the_way = read_experiment(copied)
+    assert {trial.intermediate for trial in on_the_way.trials} == {(5.5,) * 3, ()}
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        database.execute("DELETE FROM MetricData")
+    for experiment in (on_the_way, read_experiment(copied)):
+        assert (len(experiment.trials), experiment.measured) == (6, ())
+        with pytest.raises(ExperimentError, match="no trial has finished with a result"):
+            experiment.ranking()
+
+
 def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> None:
     before = read_experiment(copied)
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:

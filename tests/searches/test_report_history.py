@@ -19,10 +19,8 @@ from nni_experiment import RunningExperiment
 from report_runs import EPOCHS, MEASURED_AGAIN, write_run
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C
-from hnas_nni.report.page.figures import running_best, running_mean
-from hnas_nni.report.page.sections import ran_for
 from hnas_nni.searches import open_search
-from hnas_nni.searches.nni_settings import configuration_text, reward_settings, trial_settings
+from hnas_nni.searches.nni.settings import configuration_text, reward_settings, trial_settings
 from hnas_nni.searches.pareto import pareto_set
 from hnas_nni.trial import TrialSettings
 
@@ -36,19 +34,6 @@ def test_pareto_set_is_what_nothing_beats(figures: list[tuple[int, int]]) -> Non
         if not any(p >= psnr and g <= gmacs and (p, g) != (psnr, gmacs) for p, g in figures)
     }
     assert pareto_set([*points, (None, 0.0), (9.0, None)]) == expected
-
-
-def test_curves_by_hand() -> None:
-    values = [None, 2.0, 1.0, None, 4.0, 3.0]
-    assert running_best(values) == [None, 2, 2, 2, 4, 4]
-    assert running_mean(values, 2) == [None, 2, 1.5, 1.5, 2.5, 3.5]
-    assert [ran_for(seconds) for seconds in (0.2, 59.6, 370, 7260, 200_000)] == [
-        "0 s",
-        "1 min",
-        "6 min 10 s",
-        "2 h 1 min",
-        "2 d 7 h",
-    ]
 
 
 def test_an_experiment_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:

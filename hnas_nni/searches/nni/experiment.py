@@ -39,7 +39,9 @@ def read_experiment(path: str | os.PathLike[str]) -> Experiment:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An NNI experiment as it was when it was read; a :class:`hnas_nni.searches.Search`.
+    """An NNI experiment as it was when it was read, as a :class:`hnas_nni.searches.Search`.
+
+    What is not there is an :class:`ExperimentError`.
 
     Parameters
     ----------
@@ -83,17 +85,7 @@ class Experiment:
     def ranking(self, reward_weight: float | None = None) -> list[MeasuredArchitecture]:
         """Return the architectures of finished trials by reward, the best first, each once with its best trial.
 
-        Of equal rewards the earlier trial comes first.
-
-        Parameters
-        ----------
-        reward_weight
-            Only trials with this lambda.
-
-        Raises
-        ------
-        ExperimentError
-            If no trial is finished, or none with this lambda.
+        Of equal rewards the earlier trial comes first; with a `reward_weight` only trials of this lambda count.
         """
         if not self.finished:
             raise ExperimentError(_why_nothing_finished(self.trials))
@@ -111,20 +103,9 @@ class Experiment:
             for rank, (genotype, entry) in enumerate(best.items(), start=1)
         ]
 
-    def architecture(self, name: str) -> tuple[Genotype, dict[str, int]]:
-        """Return the architecture of a trial, and the sizes of its network by name if it has left one.
-
-        Parameters
-        ----------
-        name
-            The trial's id, its number, or ``best``.
-
-        Raises
-        ------
-        ExperimentError
-            If there is no such trial, or its architecture is not known yet.
-        """
-        trial = self.ranking()[0].trial if name == "best" else self._find(name)
+    def find(self, name: str) -> tuple[Genotype, dict[str, int]]:
+        """Return the architecture of a trial by its id or number, or the ``best``, and its network's sizes if known."""
+        trial = self.ranking()[0].trial if name == "best" else self._trial(name)
         assert trial is not None  # all that an experiment ranks comes from trials
         if trial.genotype is None:
             raise ExperimentError(
@@ -138,13 +119,7 @@ class Experiment:
         return trial.genotype, {"scale": header.scale, "channels": header.channels, "layers": header.layers}
 
     def model_file(self, architecture: MeasuredArchitecture) -> Path:
-        """Return the model file with the weights whose PSNR was measured, of the best trial that has left its own.
-
-        Raises
-        ------
-        ValueError
-            If no trial of the architecture has left its weights on this machine.
-        """
+        """Return the model file of the best trial of an architecture that has left it on this machine."""
         trial = architecture.trial
         if trial is not None and trial.search is not None:
             return SearchRun(trial.search).model_file(architecture)
@@ -158,11 +133,11 @@ class Experiment:
         )
 
     def history(self) -> SearchHistory:
-        """Return what a report tells of it; raises as :func:`hnas_nni.searches.nni.history.read_nni_history`."""
+        """Return what a report tells of it."""
         ranking = self.ranking() if self.finished else []
         return read_nni_history(self.path, self.trials, self.finished, ranking)
 
-    def _find(self, name: str) -> Trial:
+    def _trial(self, name: str) -> Trial:
         """Return a trial by its id or number; of trials with one number, as after a resume, the latest."""
         trials = self.trials
         found = [trial for trial in trials if trial.id == name] or [t for t in trials if str(t.number) == name]

@@ -13,7 +13,7 @@ from hnas_nni.architecture.genotype import POSITION_LABEL
 from hnas_nni.output_folder import installed_versions
 from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 from hnas_nni.searches.nni.database import ExperimentError, moment, query
-from hnas_nni.searches.nni_settings import (
+from hnas_nni.searches.nni.settings import (
     configuration_text,
     data_of,
     layers_of,
