@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from architecture_table import ArchitectureTable, SubSpace
 from tqdm import tqdm
 
 from hnas_nni.architecture.genotype import Genotype
@@ -26,7 +27,6 @@ from hnas_nni.files import replacing
 from hnas_nni.network.network import check_network_size
 from hnas_nni.settings import EMBEDDED, check_images, check_seed
 from hnas_nni.training.step import cosine_learning_rate, patch_psnr
-from search_spaces.architecture_table import ArchitectureTable, SubSpace
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 
 _SAVE_EVERY = 200
