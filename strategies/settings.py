@@ -19,7 +19,7 @@ SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
     }
 )
 """Settings for a search of 50 to 500 trials, chosen by ``benchmarks/synthetic_search.py`` and on tables of
-``examples/compare_strategies.py``."""
+``benchmarks/compare_strategies``."""
 
 
 CONTROLLER = Setting(

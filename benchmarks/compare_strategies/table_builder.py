@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from architecture_table import ArchitectureTable, SubSpace
 from tqdm import tqdm
 
 from hnas_nni.architecture.genotype import Genotype
@@ -24,7 +25,6 @@ from hnas_nni.data import PatchSampler, fixed_patches, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.settings import EMBEDDED, Settings, shared
 from hnas_nni.training.step import cosine_learning_rate, patch_psnr
-from search_spaces.architecture_table import ArchitectureTable, SubSpace
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 
 _SAVE_EVERY = 200
