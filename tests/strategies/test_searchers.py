@@ -103,9 +103,8 @@ def test_failed_trials_leave_the_policy_alone(kind: type[Searcher], tmp_path: Pa
 @each_that_hears_of_failures
 def test_a_search_in_which_everything_fails_ends(kind: type[Searcher], tmp_path: Path) -> None:
     tried: list[Sample] = []
-    with pytest.raises(
-        (RuntimeError, NoMoreTrialError), match="all trials failed|the first 3 trials failed and none succeeded"
-    ):
+    reason = r"all trials failed|the first 3 trials failed and none succeeded"
+    with pytest.raises((RuntimeError, NoMoreTrialError), match=reason):
         kind(tmp_path, give_up_after=3).search(20, tried.append)
     assert len(tried) == 3
 
