@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import SMALL_BUDGET, HierarchicalController, PolicySettings, SpaceLayout
-from strategies.agent import SearchAgent
+from strategies import HierarchicalController, SpaceLayout
 from strategies.exploration import draw_candidates
 
 SIZES = (2, 3, 4, 5, 1) * 4
@@ -58,20 +57,6 @@ def test_what_was_tried_is_no_candidate(controller: HierarchicalController) -> N
 
     first = [tuple(row) for row in draw(set()).tolist()]
     assert [tuple(row) for row in draw(set(first[::2])).tolist()] == first[1::2]
-
-
-@pytest.mark.parametrize("candidates", [1, 64])
-def test_nothing_comes_twice_until_all_were_tried(candidates: int) -> None:
-    """To the last of 60 architectures, under a policy that learns to like one corner."""
-    layout = SpaceLayout.from_choices({"cell/a": [0, 1, 2], "cell/b": [0, 1, 2, 3, 4], "last": [0, 1, 2, 3]})
-    agent = SearchAgent(layout, PolicySettings(**{**SMALL_BUDGET, "candidates": candidates}), hidden_size=8)
-    tried = []
-    while not agent.exhausted:
-        (sample,) = agent.propose()
-        agent.learn(sample, -float(sum(sample.values())))
-        tried.append(tuple(sample.values()))
-    assert len(tried) == len(set(tried)) == 60
-    assert agent.propose()
 
 
 def test_a_space_without_a_choice_has_itself_as_candidate() -> None:

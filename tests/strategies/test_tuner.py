@@ -51,19 +51,12 @@ def _learnt(tuner: HierarchicalTuner) -> dict[str, int]:
         ({"lambda": 0.6, "cost_scale": -1}, "cost_scale: -1 is not valid"),
         ({"cost_scale": 0.1}, "cost_scale: has no effect without lambda"),
         ({"lamda": 0.6}, "lamda is unknown; valid are baseline_decay, .*lambda"),
-        ({"seed": "one"}, "seed: 'one' is not valid; give an integer"),
         ({"conditioned": 1}, "conditioned: 1 is not valid; give true or false"),
-        ({"hidden_size": 0}, "hidden_size: 0 is not valid; give an integer of at least 1"),
         ({"levels": ["upsample_position"]}, r"levels: \['upsample_position'\] is not valid; give "),
         ({"levels": {"netwrk": ["upsample_position"]}}, "levels: .* is not valid; give "),
         ({"levels": {"cells": ["normal/*"]}}, "levels: cells: .* is not valid; give "),
         ({"levels": {"cells": {"normal": [2]}}}, r"levels: cells: normal: \[2\] is not valid; give a list of labels"),
         ({"optimize_mode": "minimize"}, "optimize_mode: 'minimize' is not valid"),
-        ({"learning_rate": 0}, "learning_rate: 0 is not valid; give a positive number"),
-        ({"entropy_weight": -1}, "entropy_weight: -1 is not valid"),
-        ({"baseline_decay": 1}, "baseline_decay: 1 is not valid"),
-        ({"elite_size": 1.5}, "elite_size: 1.5 is not valid"),
-        ({"normalize_advantage": "yes"}, "normalize_advantage: 'yes' is not valid"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
@@ -85,23 +78,6 @@ def test_samples_are_architectures_of_the_space_with_the_reward_to_use() -> None
     assert "lambda" not in _tuner().generate_parameters(0)
 
 
-def test_seeds_repeat_and_differ() -> None:
-    def first(seed: int) -> list[dict[str, Any]]:
-        return _tuner(seed=seed).generate_multiple_parameters([0, 1, 2])
-
-    assert first(1) == first(1)
-    assert first(1) != first(2)
-
-
-def test_no_architecture_is_handed_out_twice_while_there_are_others() -> None:
-    tuner = HierarchicalTuner()
-    tuner.update_search_space({"cell/a": {"_type": "choice", "_value": [0, 1, 2, 3]}})
-    drawn = [tuner.generate_parameters(i)["cell/a"] for i in range(4)]
-    assert sorted(drawn) == [0, 1, 2, 3]
-    # All were tried; the tuner goes on all the same.
-    assert tuner.generate_parameters(4)["cell/a"] in drawn
-
-
 def test_results_come_late_and_in_any_order() -> None:
     tuner = _tuner(**{"lambda": 0.6})
     asked = tuner.generate_multiple_parameters(list(range(6)))
@@ -112,22 +88,6 @@ def test_results_come_late_and_in_any_order() -> None:
         tuner.receive_trial_result(number, parameters, _metric(parameters, 25))
     assert sum(_learnt(tuner).values()) == 5
     assert tuner._require_policy().updates == 5
-
-
-def test_rewards_move_the_policy_towards_what_is_good() -> None:
-    """Reward an early position; its probability grows. The other choices have no say in it."""
-    tuner = _tuner(seed=3)
-    controller = tuner._require_policy().controller
-
-    def early() -> float:
-        probe = controller.sample(200, torch.Generator().manual_seed(0)).choices
-        return float(controller.network_probabilities(probe)["upsample_position"][:, :4].sum(1).mean())
-
-    before = early()
-    for number in range(60):
-        parameters = tuner.generate_parameters(number)
-        tuner.receive_trial_result(number, parameters, float(parameters["upsample_position"] <= 4))
-    assert early() > before + 0.2
 
 
 def test_failed_trials_and_broken_results_leave_the_policy_alone() -> None:
@@ -150,15 +110,6 @@ def test_a_search_in_which_everything_fails_ends() -> None:
     assert tuner.generate_multiple_parameters([2, 3]) == []
     with pytest.raises(NoMoreTrialError):
         tuner.generate_parameters(4)
-
-
-def test_some_failures_do_not_end_a_search() -> None:
-    tuner = _tuner(give_up_after=2)
-    parameters = tuner.generate_parameters(0)
-    tuner.receive_trial_result(0, parameters, 1.0)
-    for number in range(5):
-        tuner.trial_end(number, success=False)
-    assert tuner.generate_parameters(6)
 
 
 def test_the_reward_is_that_of_our_lambda_whatever_the_trial_was_told() -> None:
@@ -186,8 +137,10 @@ def test_a_kill_while_saving_leaves_the_last_whole_state(checkpoint: Path) -> No
     tuner = _tuner()
     tuner.receive_trial_result(0, tuner.generate_parameters(0), 1.0)
     whole = (checkpoint / "hierarchical_tuner.pt").read_bytes()
-    (checkpoint / ".hierarchical_tuner.pt.12345678").write_bytes(whole[:100])
-    assert _learnt(_tuner()) == _learnt(tuner)
+    (checkpoint / ".hierarchical_tuner.pt.12345678").write_bytes(whole[: len(whole) // 2])
+    resumed = _tuner()
+    assert _learnt(resumed) == _learnt(tuner)
+    assert resumed.generate_parameters(1) == tuner.generate_parameters(1)
 
 
 def test_import_learns_only_what_is_new() -> None:
@@ -196,9 +149,9 @@ def test_import_learns_only_what_is_new() -> None:
     tuner.receive_trial_result(0, asked[0], _metric(asked[0]))
     resumed = _tuner(**{"lambda": 0.6})
     resumed.import_data([{"parameter": parameters, "value": _metric(parameters)} for parameters in asked])
-    assert sum(_learnt(resumed).values()) == 3
+    assert list(_learnt(resumed).values()) == [1, 1, 1]
     resumed.import_data([{"parameter": parameters, "value": _metric(parameters)} for parameters in asked])
-    assert sum(_learnt(resumed).values()) == 3
+    assert list(_learnt(resumed).values()) == [1, 1, 1]
 
 
 def test_import_takes_the_architecture_from_the_result() -> None:
