@@ -9,7 +9,7 @@ from typing import Any
 
 
 def libvips() -> Any:
-    """Return the module ``pyvips``.
+    """Return the module ``pyvips``, for reading or writing a picture.
 
     Raises
     ------
@@ -22,6 +22,7 @@ def libvips() -> Any:
             "libvips was used before this process was forked, and its threads did not come along; start processes "
             "that read or write picture files by multiprocessing's 'spawn'"
         )
+    pyvips.vips_lib.vips_error_clear()  # of what it remarked on the picture before
     return pyvips
 
 
@@ -32,9 +33,8 @@ def use_vips_threads(threads: int) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return in one line why libvips gave up, without what it calls its parts; it repeats itself."""
-    lines = str(getattr(error, "detail", error)).splitlines()
-    first = next((line.strip() for line in lines if line.strip()), "for no stated reason")
+    """Return why libvips gave up: the first line of what it says, without the name of one of its parts."""
+    first = str(getattr(error, "detail", error)).strip().partition("\n")[0]
     part, _, why = first.partition(": ")
     return why if why and " " not in part else first
 
