@@ -24,12 +24,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from hnas_nni.data import PatchSampler, load_splits
+from hnas_nni.data import PatchSampler, Splits, load_splits
 from hnas_nni.metrics import psnr_y_batch
 from search_spaces.settings import NORMALIZATION
 from strategies.search import SearchSettings
@@ -40,9 +41,15 @@ quiet_imports()
 from strategies.search.supernet_training import SupernetTraining, make_supernet  # noqa: E402
 from strategies.supernet_policy import Architecture, SupernetPolicy  # noqa: E402
 
-_EPOCH_WEIGHT_STEPS = 20
-_EPOCH_PATCHES = 480
-_EPOCH_ARCHITECTURES = 120
+EPOCH_WEIGHT_STEPS = 20
+EPOCH_PATCHES = 480
+EPOCH_ARCHITECTURES = 120
+
+
+@lru_cache(maxsize=1)
+def _splits(data: tuple[str, ...], validation: str | None, scale: int, patch: int, limit: int) -> Splits:
+    """Load the images once for all that is measured on them."""
+    return load_splits(data, scale, validation=validation, patch_size=patch, limit=limit or None)
 
 
 class Ours:
@@ -51,7 +58,7 @@ class Ours:
     name = "ours"
 
     def __init__(self, settings: SearchSettings, device: str) -> None:
-        splits = load_splits(scale=settings.scale, patch_size=settings.patch)
+        splits = _splits(settings.data, settings.validation, settings.scale, settings.patch, settings.limit)
         supernet = make_supernet(settings, device)
         self.settings = settings
         self.policy = SupernetPolicy(supernet, settings.policy(), seed=settings.seed)
@@ -150,9 +157,9 @@ def measure(
     plain = replace(settings, normalization=plain_normalization)
     runs = {variant.name: variant(plain if variant is Plain else settings, device) for variant in variants}
     first = next(iter(runs.values()))
-    batches = [_draw(first.policy, settings.architectures, projections) for _ in range(steps + 1)]
+    batches = [draw(first.policy, settings.architectures, projections) for _ in range(steps + 1)]
     times: dict[str, list[float]] = {}
-    for number, architectures in enumerate(tqdm(batches, desc="steps", leave=False)):
+    for number, architectures in enumerate(tqdm(batches, desc="steps", leave=False, disable=None)):
         for name, run in runs.items():
             for kind, step in (("weights", run.weight_step), ("controller", run.controller_step)):
                 seconds = _timed(step, architectures, device)
@@ -161,7 +168,8 @@ def measure(
     return {name: sum(values) / len(values) for name, values in times.items()}
 
 
-def _draw(policy: SupernetPolicy, number: int, projections: bool) -> list[Architecture]:
+def draw(policy: SupernetPolicy, number: int, projections: bool) -> list[Architecture]:
+    """Draw architectures from the policy, with or without up-and-down projections."""
     drawn: list[Architecture] = []
     while len(drawn) < number:
         drawn += [one for one in policy.draw(64) if projections or "up_down_projection" not in one.sample.values()]
@@ -183,7 +191,7 @@ def _synchronize(device: str) -> None:
 
 def epoch(times: dict[str, float], variant: str, controller_steps: float) -> float:
     """Return the seconds of an epoch."""
-    return _EPOCH_WEIGHT_STEPS * times[f"{variant}/weights"] + controller_steps * times[f"{variant}/controller"]
+    return EPOCH_WEIGHT_STEPS * times[f"{variant}/weights"] + controller_steps * times[f"{variant}/controller"]
 
 
 def peak_memory(settings: SearchSettings, steps: int, projections: bool) -> dict[str, float]:
@@ -245,8 +253,8 @@ def main() -> None:
     times = measure(settings, options.device, options.steps, variants, options.projections, options.plain_normalization)
     in_step = settings.controller_batch * settings.architectures
     steps = {
-        "patches": (_EPOCH_PATCHES / in_step, _EPOCH_PATCHES / options.batch),
-        "architectures": (_EPOCH_ARCHITECTURES / settings.architectures, float(_EPOCH_ARCHITECTURES)),
+        "patches": (EPOCH_PATCHES / in_step, EPOCH_PATCHES / options.batch),
+        "architectures": (EPOCH_ARCHITECTURES / settings.architectures, float(EPOCH_ARCHITECTURES)),
     }
     print(f"{options.device}, {torch.get_num_threads()} threads, mean of {options.steps} architectures\n")
     print("| | ours | plain | plain / ours |\n|---|---|---|---|")
