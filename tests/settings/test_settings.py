@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from hnas_nni.searches.nni_settings import trial_settings
+from search_spaces.table_builder import BuildSettings
+
 from hnas_nni.settings import Setting, Settings
 from hnas_nni.settings.options import add_options, given
 from hnas_nni.training import TrainingSettings
@@ -21,7 +22,6 @@ from hnas_nni.trial import TrialSettings
 from hnas_nni.trial.__main__ import _parser as trial_parser
 from hnas_nni.trial.evaluator import EvaluatorSettings
 from hnas_nni.trial.reward import JointReward
-from search_spaces.table_builder import BuildSettings
 from strategies.search import SearchSettings
 from strategies.settings import ControllerSettings, PolicySettings
 
