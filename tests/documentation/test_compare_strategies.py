@@ -24,7 +24,6 @@ from hnas_nni.metrics import psnr_y_batch
 from hnas_nni.network.first_weights import multiply_by_paths
 from hnas_nni.network.network import DIV2K_MEAN_RGB, HNASNetwork
 from hnas_nni.training.step import patch_psnr
-from search_spaces import table_builder
 from search_spaces.architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
 from search_spaces.path_training import PathTraining
 from search_spaces.table_builder import BuildSettings, SubSpaceTraining, build_table
@@ -126,10 +125,9 @@ def test_a_table_interrupted_while_measured_is_completed(
 ) -> None:
     path = tmp_path / "table.npz"
     with monkeypatch.context() as patch:
-        patch.setattr(table_builder, "_SAVE_EVERY", 1)
         interrupt_at(4, patch, SubSpaceTraining, "psnr")
         with pytest.raises(KeyboardInterrupt):
-            build_table(small_subspace(), SETTINGS, path)
+            build_table(small_subspace(), SETTINGS, path, save_seconds=0)
     assert int(np.isfinite(ArchitectureTable.load(path).psnr).sum()) == 3
     with monkeypatch.context() as patch:
         interrupt_at(1, patch, PathTraining, "step")  # it is trained already
@@ -144,11 +142,10 @@ def test_a_table_interrupted_while_trained_equals_one_that_was_not(
 ) -> None:
     """Weights, Adam's moments, the learning rate, the drawn paths and patches all go on."""
     path = tmp_path / "table.npz"
-    monkeypatch.setattr(table_builder, "_SAVE_SECONDS", 0)
     with monkeypatch.context() as patch:
         interrupt_at(4, patch, PathTraining, "step")
         with pytest.raises(KeyboardInterrupt):
-            build_table(small_subspace(), SETTINGS, path)
+            build_table(small_subspace(), SETTINGS, path, save_seconds=0)
     assert np.isnan(ArchitectureTable.load(path).psnr).all()
     path.unlink()
     with pytest.raises(ValueError, match=r"table.npz.supernet.pt: is the supernet of another table; remove it$"):
