@@ -24,6 +24,8 @@ from hnas_nni.cost import count
 from hnas_nni.settings import FIRST_WEIGHTS
 from hnas_nni.training import TrainingSettings, train
 
+_WEIGHTS = FIRST_WEIGHTS.choices
+
 
 def architectures_to_train(layers: int, number: int) -> Iterator[tuple[str, Genotype]]:
     """Yield the published cells and random architectures without up-and-down projections, with their names."""
@@ -60,23 +62,19 @@ def main() -> None:
         patch=48,
         seed=options.seed,
     )
-    found: dict[str, list[float]] = {weights: [] for weights in FIRST_WEIGHTS}
+    found: dict[str, list[float]] = {weights: [] for weights in _WEIGHTS}
     architectures = list(architectures_to_train(options.layers, options.random))
-    for (name, genotype), weights in tqdm(list(itertools.product(architectures, FIRST_WEIGHTS)), desc="trainings"):
+    for (name, genotype), weights in tqdm(list(itertools.product(architectures, _WEIGHTS)), desc="trainings"):
         folder = options.out / f"{name.replace(' ', '_')}_{weights}"
         training = train(genotype, replace(settings, first_weights=weights), folder, accelerator="cpu", quiet=True)
         assert training.best is not None
         found[weights].append(training.best["validation_psnr"])
-    print(f"| architecture | GMAC | {' (dB) | '.join(FIRST_WEIGHTS)} (dB) |")
-    print("|---|---|" + "---|" * len(FIRST_WEIGHTS))
+    print(f"| architecture | GMAC | {' (dB) | '.join(_WEIGHTS)} (dB) |")
+    print("|---|---|" + "---|" * len(_WEIGHTS))
     for row, (name, genotype) in enumerate(architectures):
         gmacs = count(genotype, settings.scale, settings.channels, settings.layers).gmacs
-        print(
-            f"| {name} | {gmacs:.1f} | " + " | ".join(f"{found[weights][row]:.2f}" for weights in FIRST_WEIGHTS) + " |"
-        )
-    means = [
-        f"{statistics.mean(found[weights]):.2f} ± {statistics.stdev(found[weights]):.2f}" for weights in FIRST_WEIGHTS
-    ]
+        print(f"| {name} | {gmacs:.1f} | " + " | ".join(f"{found[weights][row]:.2f}" for weights in _WEIGHTS) + " |")
+    means = [f"{statistics.mean(found[weights]):.2f} ± {statistics.stdev(found[weights]):.2f}" for weights in _WEIGHTS]
     print(f"| mean ± standard deviation | | {' | '.join(means)} |")
 
 

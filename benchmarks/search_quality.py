@@ -92,7 +92,7 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     _hnas([*search, "--out", str(folder / "search")])
     run = SearchFolder(folder / "search")
     winner = run.architectures()[0]
-    settings = SearchSettings.from_dict(run.about()["settings"])
+    settings = SearchSettings(**run.about()["settings"])
     sizes = [f"--{name}={getattr(settings, name)}" for name in ("scale", "layers", "channels")]
     length = [f"--epochs={options.train_epochs}", f"--steps-per-epoch={options.train_steps}"]
     batch = ["--batch=8", "--patch=48", f"--validate-every={options.train_epochs}"]
@@ -102,11 +102,11 @@ def _run(arm: Arm, seed: int, options: argparse.Namespace) -> Outcome:
     )
     measured = _hnas(["evaluate", str(trained / "best.safetensors"), "--data", options.validation, "--json", "--quiet"])
     return Outcome(
-        genotype=winner["genotype"],
-        shared_psnr=winner["psnr"],
-        shared_reward=winner["reward"],
+        genotype=winner.genotype,
+        shared_psnr=winner.psnr,
+        shared_reward=winner.reward,
         psnr=json.loads(measured)["models"][0]["sets"][0]["psnr"],
-        gmacs=winner["gmacs"],
+        gmacs=winner.gmacs,
         seconds=run.epochs()[-1]["seconds"],
     )
 

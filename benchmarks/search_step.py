@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 from hnas_nni.data import PatchSampler, load_splits
 from hnas_nni.metrics import psnr_y_batch
+from search_spaces.settings import NORMALIZATION
 from strategies.search import SearchSettings
 from strategies.search.command import quiet_imports
-from strategies.search.settings import NORMALIZATIONS
 
 quiet_imports()
 
@@ -197,7 +197,7 @@ def peak_memory(settings: SearchSettings, steps: int, projections: bool) -> dict
         "sys.path.insert(0, 'benchmarks')\n"
         "from search_step import Ours, measure\n"
         "from strategies.search import SearchSettings\n"
-        "settings = SearchSettings.from_dict(json.loads(sys.argv[1]))\n"
+        "settings = SearchSettings(**json.loads(sys.argv[1]))\n"
         "base = peak()\n"
         "times = measure(settings, 'cpu', int(sys.argv[2]), [Ours], sys.argv[3] == 'True')\n"
         "print(json.dumps({'seconds': times['ours/weights'], 'process': peak(), 'search': peak() - base}))\n"
@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of ours (default: 32)")
     parser.add_argument(
         "--plain-normalization",
-        choices=NORMALIZATIONS,
+        choices=NORMALIZATION.choices,
         default="batch",
         help="of the plain version: batch as in the authors' code, or mean as ours (default: batch)",
     )

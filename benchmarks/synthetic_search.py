@@ -23,7 +23,10 @@ import numpy as np
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.cells import NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
 from strategies.agent import SearchAgent
 from strategies.controller import HierarchicalController
 from strategies.layout import SpaceLayout
@@ -49,7 +52,8 @@ CONTENDERS: dict[str, tuple[bool, Mapping[str, Any]] | None] = {
 def hnas_layout() -> SpaceLayout:
     """Return the layout of the full space, 7^8 * 5^8 * (2 * 3 * 4 * 5)^4 * 12 architectures."""
     choices: dict[str, list[Any]] = {}
-    for cell, operations in CELL_OPERATIONS.items():
+    for cell in PAPER.cells:
+        operations = candidates(PAPER, cell)
         for node in NODES:
             for slot in (0, 1):
                 choices[input_label(cell, node, slot)] = list(range(node))

@@ -33,7 +33,7 @@ def search(
 ) -> list[TrialResult]:
     """Run one search, by the tuner or of evenly drawn architectures, and return the trials' results in order."""
     tuner = HierarchicalTuner(**{"lambda": 0.6, "seed": seed})
-    tuner.update_search_space(search_space_json(settings.scale, settings.layers))
+    tuner.update_search_space(search_space_json(settings.layers))
     results = []
     for number in tqdm(range(trials), desc=f"seed {seed}, {'shared' if shared_weights else 'from scratch'}"):
         sample = tuner.generate_parameters(number)
@@ -63,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = TrialSettings(layers=options.layers, steps=options.steps, batch=8, patch=48, reports=1, threads=1)
     print("| | PSNR of the last third (dB) | best PSNR (dB) | best reward |\n|---|---|---|---|")
-    arms = [(weights, shared, False) for weights in FIRST_WEIGHTS for shared in (True, False)]
+    arms = [(weights, shared, False) for weights in FIRST_WEIGHTS.choices for shared in (True, False)]
     for first_weights, shared, evenly in [*arms, ("interpolation", True, True)]:
         settings = replace(settings, first_weights=first_weights, learning_rate=_LEARNING_RATES[first_weights])
         late, best, reward = [], [], []

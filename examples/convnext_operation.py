@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hnas_nni.network.operations import register_normal, register_upsampling
+from hnas_nni import register_normal, register_upsampling
 
 
 class ConvNeXtBlock(nn.Module):

@@ -26,13 +26,13 @@ def main() -> None:
     import convnext_operation  # noqa: F401, registers the two
 
     from hnas_nni import Cell, Edge, Genotype
-    from hnas_nni.architecture.genotype import CELL_OPERATIONS
+    from hnas_nni.architecture.operations import candidates
     from hnas_nni.cost import cost_table
     from hnas_nni.report import draw_genotype
     from strategies.search import SearchSettings, WeightSharingSearch
 
-    for cell, operations in CELL_OPERATIONS.items():
-        print(f"candidates of the {cell} cell: {', '.join(operations)}")
+    for cell in Genotype.space.cells:
+        print(f"candidates of the {cell} cell: {', '.join(candidates(Genotype.space, cell))}")
 
     # Genotypes know them, and so does all that is made of a genotype: networks, files, costs, pictures. What a cell
     # of one operation alone costs tells how dear that operation is.

@@ -10,6 +10,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 if os.environ.get("HNAS_OPERATIONS"):
-    from hnas_nni.architecture.own_operations import load_modules
+    from hnas_nni.architecture.own_modules import load_modules
 
     load_modules()

@@ -1,7 +1,7 @@
-from .architecture.genotype import Cell as Cell
-from .architecture.genotype import Edge as Edge
+from .architecture.cells import Cell as Cell
+from .architecture.cells import Edge as Edge
+from .architecture.cells import GenotypeError as GenotypeError
 from .architecture.genotype import Genotype as Genotype
-from .architecture.genotype import GenotypeError as GenotypeError
 from .architecture.paper import HNAS_A as HNAS_A
 from .architecture.paper import HNAS_B as HNAS_B
 from .architecture.paper import HNAS_C as HNAS_C
@@ -9,3 +9,6 @@ from .inference.upscaling import upscale as upscale
 from .network.export import export as export
 from .network.model_file import load as load
 from .network.model_file import save as save
+from .network.own_operations import register_normal as register_normal
+from .network.own_operations import register_upsampling as register_upsampling
+from .network.own_operations import unregister as unregister

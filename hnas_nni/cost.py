@@ -19,8 +19,11 @@ from typing import cast
 import torch
 from torch import nn
 
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, DEFAULT_LAYERS, INPUT_NODES, NODES, Genotype
-from hnas_nni.architecture.own_operations import OwnOperation, own_operations
+from hnas_nni.architecture.cells import INPUT_NODES, NODES
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operation import Operation
+from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.network.network import Preprocessor, Stem, Tail, candidate, check_network_size
 
 DEFAULT_LR_SIZE = (480, 480)
@@ -170,7 +173,7 @@ class CostTable:
         preprocessor = _pixel_cost(Preprocessor(channels)[0], maps) * INPUT_NODES
         normal = {
             operation: _pixel_cost(candidate("normal", operation, None, channels, scale), channels)
-            for operation in CELL_OPERATIONS["normal"]
+            for operation in candidates(PAPER, "normal")
         }
         self._ends = _pixel_cost(Stem(channels), 3).at(low) + _pixel_cost(Tail(channels), maps).at(high)
         # A normal block before and behind the upsampling cell, by operation.
@@ -183,7 +186,7 @@ class CostTable:
             (operation, reads_input): _pixel_cost(
                 candidate("upsampling", operation, 0 if reads_input else INPUT_NODES, channels, scale), channels
             ).at(low if reads_input else high)
-            for operation in CELL_OPERATIONS["upsampling"]
+            for operation in candidates(PAPER, "upsampling")
             for reads_input in (True, False)
         }
 
@@ -239,12 +242,12 @@ def cost_table(
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> CostTable:
     """Return the :class:`CostTable` of these sizes, built at the first call and kept."""
-    return _cost_table(scale, channels, layers, lr_size, own_operations())
+    return _cost_table(scale, channels, layers, lr_size, tuple(OPERATIONS.values()))
 
 
 @lru_cache(maxsize=32)
 def _cost_table(
-    scale: int, channels: int, layers: int, lr_size: tuple[int, int], own: tuple[OwnOperation, ...]
+    scale: int, channels: int, layers: int, lr_size: tuple[int, int], operations: tuple[Operation, ...]
 ) -> CostTable:
     """Keep tables; one that was built without an operation is not for a space that has it."""
     return CostTable(scale, channels, layers, lr_size)

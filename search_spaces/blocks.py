@@ -12,19 +12,12 @@ from nni.mutable import Categorical, ensure_frozen
 from nni.nas.nn.pytorch import Cell, MutableModule
 from torch import nn
 
-from hnas_nni.architecture.genotype import (
-    CELL_OPERATIONS,
-    EDGES_PER_NODE,
-    INPUT_NODES,
-    INTERMEDIATE_NODES,
-    POSITION_LABEL,
-    Genotype,
-)
-from hnas_nni.network.first_weights import preserve_signal
-from hnas_nni.network.network import Blocks, Preprocessor, block_cells, candidate, run_blocks
-
-NORMALIZATIONS = ("none", "mean", "batch")
-"""What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""
+from hnas_nni.architecture.cells import EDGES_PER_NODE, INPUT_NODES, INTERMEDIATE_NODES
+from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.network.first_weights import pass_through, preserve_signal
+from hnas_nni.network.network import Blocks, HNASNetwork, Preprocessor, block_cells, candidate, run_blocks
 
 
 class SearchableBlocks(MutableModule):
@@ -64,7 +57,7 @@ class SearchableBlocks(MutableModule):
         if cells is None:
             cells = {
                 name: nn.ModuleList(_make_cell(name, channels, scale, normalization) for _ in range(layers))
-                for name in CELL_OPERATIONS
+                for name in PAPER.cells
             }
         self.normal = cells["normal"]
         self.upsampling = cells["upsampling"]
@@ -95,7 +88,7 @@ class SearchableBlocks(MutableModule):
         """
         self.validate(sample)
         genotype = self.genotype(sample)
-        blocks = genotype.build(self.scale, self.channels, self.layers).blocks
+        blocks = HNASNetwork(genotype, self.scale, self.channels, self.layers).blocks
         load_fitting(blocks, self.sub_state_dict(genotype))
         return blocks
 
@@ -133,14 +126,14 @@ def load_fitting(module: nn.Module, weights: dict[str, torch.Tensor]) -> None:
 def _make_cell(name: str, channels: int, scale: int, normalization: str) -> Cell:
     factories = {
         operation: partial(_make_candidate, name, operation, channels, scale, normalization)
-        for operation in CELL_OPERATIONS[name]
+        for operation in candidates(PAPER, name)
     }
     preprocessor = Preprocessor(channels)
     if normalization == "batch":
         for reduce in preprocessor:
             reduce.register_forward_hook(_normalize)
     elif normalization == "mean":
-        preserve_signal(preprocessor)
+        pass_through(preprocessor)
     return Cell(
         factories,
         num_nodes=INTERMEDIATE_NODES,
@@ -167,7 +160,7 @@ def _make_candidate(
         if any(isinstance(part, (nn.Conv2d, nn.ConvTranspose2d)) for part in module.modules()):
             module.register_forward_hook(_normalize)
     elif normalization == "mean":
-        preserve_signal(module)
+        preserve_signal(module, operation)
         module.register_forward_hook(_halve)
     return module
 

@@ -7,24 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 
-def search_space_path(scale: int) -> Path:
-    """Return the search-space file of this package, for networks of 12 layers.
+
+def search_space_path(layers: int = DEFAULT_LAYERS) -> Path:
+    """Return the search-space file of this package; the choices are the same for every upscaling factor.
 
     Parameters
     ----------
-    scale
-        Upscaling factor: 2, 3 or 4.
+    layers
+        L, the number of blocks: 6 or 12.
 
     Raises
     ------
     FileNotFoundError
-        If there is no file for this scale.
+        If there is no file for so many.
     """
-    path = Path(__file__).with_name(f"hnas_x{scale}.json")
+    path = Path(__file__).with_name(f"hnas_{layers}_layers.json")
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path.name}: no such search space; write one with 'python -m search_spaces --out FILE'"
+            f"{path.name}: no such search space; write one with 'python -m search_spaces --layers {layers} --out FILE'"
         )
     return path
 

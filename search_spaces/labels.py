@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from hnas_nni.architecture.genotype import (
-    CELL_OPERATIONS,
-    EDGES_PER_NODE,
-    NODES,
-    POSITION_LABEL,
-    input_label,
-    operation_label,
-)
+from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.spaces import PAPER
 
 
 def decision_labels() -> tuple[str, ...]:
@@ -20,7 +15,7 @@ def decision_labels() -> tuple[str, ...]:
     """
     labels = [
         make_label(cell, node, slot)
-        for cell in CELL_OPERATIONS
+        for cell in PAPER.cells
         for node in NODES
         for make_label in (input_label, operation_label)
         for slot in range(EDGES_PER_NODE)

@@ -16,7 +16,8 @@ from typing import Any
 from nni.mutable import LabeledMutable, MutableExpression
 from nni.nas.profiler.pytorch.flops import FlopsResult
 
-from hnas_nni.architecture.genotype import EDGES_PER_NODE, NODES, POSITION_LABEL, Genotype, input_label, operation_label
+from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
 from hnas_nni.cost import Cost, CostTable, cost_table
 from search_spaces.compat.input_pick import EdgeSource
 

@@ -13,13 +13,15 @@ from nni.nas.profiler.pytorch.flops import FlopsResult
 from nni.nas.profiler.pytorch.utils import MutableShape
 from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype, GenotypeError
+from hnas_nni.architecture.cells import GenotypeError
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.network.first_weights import divide_by_paths, show_image
 from hnas_nni.network.network import HNASNetwork, Stem, Tail, check_network_size
-from search_spaces.blocks import NORMALIZATIONS, SearchableBlocks, load_fitting
+from search_spaces.blocks import SearchableBlocks, load_fitting
 from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
+from search_spaces.settings import NORMALIZATION
 
 
 @profiler_leaf_module
@@ -64,8 +66,7 @@ class HNASSpace(ModelSpace):
         self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, normalization: str = "none"
     ) -> None:
         check_network_size(scale, channels, layers)
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(f"normalization: {normalization!r} is not valid; give one of {', '.join(NORMALIZATIONS)}")
+        NORMALIZATION.check("normalization", normalization)
         super().__init__()
         self.scale = scale
         self.channels = channels
@@ -101,7 +102,7 @@ class HNASSpace(ModelSpace):
         """
         self.validate(sample)
         genotype = self.blocks.genotype(with_listed_inputs(sample))
-        network = genotype.build(self.scale, self.channels, self.layers)
+        network = HNASNetwork(genotype, self.scale, self.channels, self.layers)
         network.to(self.tail.conv.weight).train(self.training)
         load_fitting(network, self.sub_state_dict(genotype))
         if self.normalization == "mean":
@@ -184,27 +185,26 @@ class HNASSpace(ModelSpace):
         """
         own = {label: sample[label] for label in decision_labels() if label in sample}
         try:
-            return Genotype.from_sample(own).build(scale, channels, layers)
+            return HNASNetwork(Genotype.from_sample(own), scale, channels, layers)
         except GenotypeError as error:
             raise SampleValidationError(str(error)) from error
 
 
-def search_space_json(scale: int = 2, layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
+def search_space_json(layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
     """Return the space as nnictl's search space, read off :class:`HNASSpace`.
 
-    Input picks are plain integers there. The labels stand in the order of the hierarchical controller.
+    Input picks are plain integers there. The labels stand in the order of the hierarchical controller. The choices are
+    the same for every upscaling factor.
 
     Parameters
     ----------
-    scale
-        Upscaling factor: 2, 3 or 4. The choices are the same for all of them.
     layers
         L, the number of blocks, at least 2.
 
     Raises
     ------
     ValueError
-        If scale or layers are out of range.
+        If layers are out of range.
     """
-    choices = HNASSpace(scale=scale, channels=1, layers=layers).simplify()
+    choices = HNASSpace(channels=1, layers=layers).simplify()
     return {label: {"_type": "choice", "_value": list(choices[label].values)} for label in decision_labels()}

@@ -13,10 +13,11 @@ from nni.nas.execution.event import FinalMetricEvent, ModelEventType, TrainingEn
 from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 
+from hnas_nni.settings import Setting
 from search_spaces.compat.engine import mend_engine
 from strategies.agent import SearchAgent, result_key
 from strategies.levels import SpaceChoices
-from strategies.settings import SMALL_BUDGET, ControllerSettings, check_integers, is_number, learning_settings
+from strategies.settings import GIVE_UP_AFTER, SMALL_BUDGET, ControllerSettings, learning_settings
 
 _logger = logging.getLogger("nni.hnas")
 
@@ -27,6 +28,8 @@ _POLL = 1.0
 """Seconds between looks at the budget, which NNI announces by no event."""
 
 _LAST_POLLS = 60
+
+_REWARD_FOR_FAILURE = Setting(float, "to learn from a trial that fails", give="a finite number")
 
 
 class _WithoutResult(NamedTuple):
@@ -102,11 +105,11 @@ class HierarchicalRL(Strategy):
         super().__init__()
         self.controller = ControllerSettings(seed, conditioned, hidden_size, levels)
         self.learning = learning_settings(learning, SMALL_BUDGET)
-        if reward_for_failure is not None and not is_number(reward_for_failure):
-            raise ValueError(f"reward_for_failure: {reward_for_failure!r} is not valid; give a finite number")
+        if reward_for_failure is not None:
+            _REWARD_FOR_FAILURE.check("reward_for_failure", reward_for_failure)
+        GIVE_UP_AFTER.check("give_up_after", give_up_after)
         self.reward_for_failure = reward_for_failure
         self.give_up_after = give_up_after
-        check_integers(self, give_up_after=1)
         self._choices: SpaceChoices | None = None
         self._agent: SearchAgent | None = None
         # Models by their identity, as the engine's events hold the instance that was submitted.

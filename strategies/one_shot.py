@@ -20,8 +20,8 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.trainer.states import RunningStage
 
 from strategies.levels import SpaceChoices
-from strategies.settings import ControllerSettings, learning_settings
-from strategies.supernet_policy import CONTROLLERS, Architecture, SupernetPolicy
+from strategies.settings import CONTROLLER, ControllerSettings, learning_settings
+from strategies.supernet_policy import Architecture, SupernetPolicy
 
 _logger = logging.getLogger(__name__)
 
@@ -115,8 +115,7 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
         ):
             if value is not None and (not isinstance(value, int) or value < least):
                 raise ValueError(f"{name}: {value!r} is not valid; give a whole number of at least {least}")
-        if controller not in CONTROLLERS:
-            raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
+        CONTROLLER.check("controller", controller)
         ControllerSettings(seed=seed, hidden_size=hidden_size, levels=levels)
         self._policy_arguments: dict[str, Any] = {
             "learning": learning_settings(learning, _PAPER),
@@ -257,8 +256,8 @@ class _HierarchicalModule(BaseOneShotLightningModule):
     def on_train_epoch_end(self) -> None:
         """Log what the policy has come to."""
         statistics = self.policy.statistics()
-        figures = {f"controller/entropy/{level}": value for level, value in statistics["entropy"].items()}
-        for label, probabilities in statistics["network"].items():
+        figures = {f"controller/entropy/{level}": value for level, value in statistics.entropy.items()}
+        for label, probabilities in statistics.network.items():
             figures |= {f"controller/{label}/{value}": share for value, share in probabilities.items()}
         if self._rewards:
             figures["controller/reward"] = sum(self._rewards) / len(self._rewards)
@@ -302,8 +301,7 @@ class _HierarchicalModule(BaseOneShotLightningModule):
 
     def export_probs(self) -> dict[str, Any]:
         """Return label -> {value: probability} of the network level's decisions, averaged over the policy's cells."""
-        probabilities: dict[str, Any] = self.policy.statistics()["network"]
-        return probabilities
+        return dict(self.policy.statistics().network)
 
     @torch.no_grad()
     def _reward(self, architecture: Architecture, batches: Iterable[Any]) -> float:

@@ -15,10 +15,7 @@ from strategies.controller import HierarchicalController
 from strategies.layout import NETWORK_LEVEL
 from strategies.levels import SpaceChoices
 from strategies.policy_gradient import PolicyGradient
-from strategies.settings import PolicySettings
-
-CONTROLLERS = ("hierarchical", "unconditioned", "random")
-"""The paper's controller; its ablation, whose network level does not see the cells; and uniform draws, no learning."""
+from strategies.settings import CONTROLLER, PolicySettings
 
 _ATTEMPTS = 50
 _STATISTICS_SAMPLES = 32
@@ -31,6 +28,15 @@ class Architecture(NamedTuple):
     """Candidate indices, as the controller has them."""
     sample: dict[str, Any]
     """Label -> value, as NNI has them."""
+
+
+class PolicyStatistics(NamedTuple):
+    """A policy's state, averaged over cells drawn from it with a seed of their own: looking does not change it."""
+
+    entropy: dict[str, float]
+    """Mean entropy by level in nats."""
+    network: dict[str, dict[Any, float]]
+    """Of the network level's decisions by label: the mean probability of each value."""
 
 
 class SupernetPolicy:
@@ -47,7 +53,7 @@ class SupernetPolicy:
     learning
         How the controller learns.
     controller
-        One of :data:`CONTROLLERS`.
+        One of the choices of :data:`strategies.settings.CONTROLLER`.
     relative
         Compare each reward of a step with the mean of the step's others (Kool et al., "Buy 4 REINFORCE Samples, Get a
         Baseline for Free!", 2019) before the moving average. It takes out what the step's architectures share: how
@@ -81,8 +87,7 @@ class SupernetPolicy:
         seed: int = 0,
         accepts: Callable[[dict[str, Any]], bool] | None = None,
     ) -> None:
-        if controller not in CONTROLLERS:
-            raise ValueError(f"controller: {controller!r} is not valid; give one of {', '.join(CONTROLLERS)}")
+        CONTROLLER.check("controller", controller)
         self._choices = SpaceChoices(supernet, levels)
         self.uniform = controller == "random"
         self._accepts = accepts
@@ -158,15 +163,8 @@ class SupernetPolicy:
         return self.policy.update(choices, compared) | {"reward": mean}
 
     @torch.no_grad()
-    def statistics(self) -> dict[str, Any]:
-        """Describe today's policy: mean entropy by level in nats, and the network level's mean distributions.
-
-        Returns
-        -------
-        dict
-            ``entropy`` (level -> nats) and ``network`` (label -> {value: probability}), averaged over cells drawn from
-            the policy with a seed of their own, so that looking does not change the search.
-        """
+    def statistics(self) -> PolicyStatistics:
+        """Describe today's policy."""
         decisions = self._choices.layout.decisions
         network = self._choices.layout.network
         if self.uniform:
@@ -175,19 +173,16 @@ class SupernetPolicy:
                 level: sum(float(torch.tensor(float(len(d.values))).log()) for d in decisions[columns])
                 for level, columns in sizes.items()
             }
-            return {
-                "entropy": entropy,
-                "network": {d.label: {value: 1 / len(d.values) for value in d.values} for d in network},
-            }
+            return PolicyStatistics(
+                entropy, {d.label: {value: 1 / len(d.values) for value in d.values} for d in network}
+            )
         controller = self.policy.controller
         drawn = controller.sample(_STATISTICS_SAMPLES, torch.Generator().manual_seed(0))
         probabilities = controller.network_probabilities(drawn.choices)
-        return {
-            "entropy": {name: float(level.entropy.mean()) for name, level in drawn.by_level().items()},
-            "network": {
-                d.label: dict(zip(d.values, probabilities[d.label].mean(0).tolist(), strict=True)) for d in network
-            },
-        }
+        return PolicyStatistics(
+            {name: float(level.entropy.mean()) for name, level in drawn.by_level().items()},
+            {d.label: dict(zip(d.values, probabilities[d.label].mean(0).tolist(), strict=True)) for d in network},
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the policy goes on from; tensors and plain data alone."""
@@ -222,4 +217,4 @@ class SupernetPolicy:
         return Architecture(tuple(choices), self._choices.to_nni(self._choices.layout.decode(choices)))
 
 
-__all__ = ["CONTROLLERS", "NETWORK_LEVEL", "Architecture", "SupernetPolicy"]
+__all__ = ["NETWORK_LEVEL", "Architecture", "SupernetPolicy"]

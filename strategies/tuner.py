@@ -9,7 +9,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from nni.tuner import Tuner
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
+from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, reward_parameters
 from hnas_nni.trial.reward import JointReward
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
-from strategies.settings import SMALL_BUDGET, ControllerSettings, PolicySettings, check_integers
+from strategies.settings import GIVE_UP_AFTER, SMALL_BUDGET, ControllerSettings, PolicySettings
 
 if TYPE_CHECKING:
     from strategies.agent import SearchAgent
@@ -43,14 +44,10 @@ _PROBES = 64
 class _Settings(ControllerSettings):
     """The tuner's own arguments."""
 
-    give_up_after: int = 4
-    optimize_mode: str = "maximize"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_integers(self, give_up_after=1)
-        if self.optimize_mode != "maximize":
-            raise ValueError(f"optimize_mode: {self.optimize_mode!r} is not valid; rewards are maximized")
+    give_up_after: int = GIVE_UP_AFTER(4)
+    optimize_mode: str = Setting(
+        str, "what becomes of rewards", choices=("maximize",), give="maximize, as rewards are"
+    )("maximize")
 
 
 class HierarchicalTuner(Tuner):
@@ -107,8 +104,7 @@ elite_weight, candidates : optional
 
     def __init__(self, **arguments: Any) -> None:
         # torch is loaded only in update_search_space(): NNI gives a tuner ten seconds to be made and to connect.
-        learning = {field.name for field in fields(PolicySettings)}
-        own = {field.name for field in fields(_Settings)}
+        learning, own = set(PolicySettings.stated()), set(_Settings.stated())
         reward = {LAMBDA, COST_SCALE}
         for name in arguments:
             if name not in learning | own | reward:

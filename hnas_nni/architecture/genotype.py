@@ -1,7 +1,7 @@
 """The architecture as data: two cells and the position of the upsampling cell.
 
 A :class:`Genotype` is all that travels between controller, NNI, network, cost table and files. It knows
-nothing of torch or NNI; :meth:`Genotype.build` imports the network when it is called.
+nothing of torch or NNI; the space that it belongs to knows what network :meth:`Genotype.build` makes.
 """
 
 from __future__ import annotations
@@ -10,107 +10,42 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from hnas_nni.architecture.cells import (
+    EDGES_PER_NODE,
+    NODES,
+    Cell,
+    Edge,
+    GenotypeError,
+    check_cell,
+    input_label,
+    is_int,
+    operation_label,
+    refuse_unknown,
+    require,
+)
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER, Space
 from hnas_nni.files import replacing
 
 if TYPE_CHECKING:
-    from hnas_nni.network.network import HNASNetwork
+    from torch import nn
 
-NORMAL_OPERATIONS = (
-    "identity",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "up_down_projection",
-    "rcab",
-)
-"""The seven candidates of a normal cell (paper, section II-B)."""
-
-UPSAMPLING_OPERATIONS = ("area", "bilinear", "nearest", "deconv", "subpixel")
-"""The five candidates of the upsampling cell (paper, section II-B)."""
-
-INPUT_NODES = 2
-"""Nodes 0 and 1 are the outputs of the second-last and the last block."""
-
-INTERMEDIATE_NODES = 4
-EDGES_PER_NODE = 2
 POSITION_LABEL = "upsample_position"
 DEFAULT_LAYERS = 12
 """Blocks of the paper's networks, L."""
 
-NODES = tuple(range(INPUT_NODES, INPUT_NODES + INTERMEDIATE_NODES))
-"""Indices of the intermediate nodes: 2, 3, 4, 5."""
-
-CELL_OPERATIONS: dict[str, tuple[str, ...]] = {
-    "normal": NORMAL_OPERATIONS,
-    "upsampling": UPSAMPLING_OPERATIONS,
-}
-"""Candidate operations by cell, in the order in which the controller decides the cells.
-
-Those of the paper, and behind them one's own (:mod:`hnas_nni.architecture.own_operations`, which alone changes this).
-"""
-
 _FORMAT = "hnas-genotype"
 _VERSION = 1
-
 
 _PRINTABLE = re.compile(
     r"Genotype\(normal: (?P<normal>.*), upsampling: (?P<upsampling>.*), position: (?P<position>\d+)\)"
 )
 _PRINTABLE_EDGE = re.compile(r"(\w+)\((\d+)\)")
-
-
-class GenotypeError(ValueError):
-    """An architecture that is not in the space; the message names the field and what would be valid."""
-
-
-class Edge(NamedTuple):
-    """One edge of a cell: `operation` applied to the output of node `source`."""
-
-    operation: str
-    source: int
-
-    def __str__(self) -> str:
-        return f"{self.operation}({self.source})"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The wiring of one cell.
-
-    Parameters
-    ----------
-    edges
-        Two edges for each of the four intermediate nodes, in the order of the nodes: ``edges[2 * i]`` and
-        ``edges[2 * i + 1]`` are summed in node ``i + 2``.
-    """
-
-    edges: tuple[Edge, ...]
-
-    def incoming(self, node: int) -> tuple[Edge, Edge]:
-        """Return the two edges that are summed in intermediate node `node` (2..5)."""
-        first = (node - INPUT_NODES) * EDGES_PER_NODE
-        return self.edges[first], self.edges[first + 1]
-
-    def slots(self) -> Iterator[tuple[int, int, Edge]]:
-        """Yield ``(node, slot, edge)`` for every edge; `slot` is 0 or 1."""
-        for index, edge in enumerate(self.edges):
-            yield INPUT_NODES + index // EDGES_PER_NODE, index % EDGES_PER_NODE, edge
-
-
-def operation_label(cell: str, node: int, slot: int) -> str:
-    """Return the label of the operation choice of an edge, e.g. ``normal/op_2_0``."""
-    return f"{cell}/op_{node}_{slot}"
-
-
-def input_label(cell: str, node: int, slot: int) -> str:
-    """Return the label of the input choice of an edge, e.g. ``normal/input_2_0``."""
-    return f"{cell}/input_{node}_{slot}"
 
 
 @dataclass(frozen=True)
@@ -124,6 +59,11 @@ class Genotype:
     position
         Which block is the upsampling cell, counted from 1.
 
+    Attributes
+    ----------
+    space
+        The search space that it belongs to.
+
     Raises
     ------
     GenotypeError
@@ -134,22 +74,23 @@ class Genotype:
     normal: Cell
     upsampling: Cell
     position: int
+    space: ClassVar[Space] = PAPER
 
     def __post_init__(self) -> None:
-        for name in CELL_OPERATIONS:
-            _check_cell(getattr(self, name), name)
-        if not _is_int(self.position) or self.position < 1:
+        for name, cell in self.cells():
+            check_cell(cell, name, candidates(self.space, name))
+        if not is_int(self.position) or self.position < 1:
             raise GenotypeError(
                 f"position: {self.position!r} is not valid; it counts blocks from 1, so give an integer in 1..L"
             )
 
     def __str__(self) -> str:
-        cells = ", ".join(f"{name}: {_format_cell(getattr(self, name))}" for name in CELL_OPERATIONS)
+        cells = ", ".join(f"{name}: {cell}" for name, cell in self.cells())
         return f"Genotype({cells}, position: {self.position})"
 
     def cells(self) -> Iterator[tuple[str, Cell]]:
         """Yield ``("normal", cell)`` and ``("upsampling", cell)``."""
-        for name in CELL_OPERATIONS:
+        for name in self.space.cells:
             yield name, getattr(self, name)
 
     def check_layers(self, layers: int) -> None:
@@ -160,15 +101,15 @@ class Genotype:
         GenotypeError
             If `layers` is not an integer of at least 2 or the position lies behind the last block.
         """
-        if not _is_int(layers) or layers < 2:
+        if not is_int(layers) or layers < 2:
             raise GenotypeError(f"layers: {layers!r} is not valid; a network has at least 2 blocks")
         if self.position > layers:
             raise GenotypeError(
                 f"position: {self.position} lies behind the last of {layers} layers; valid are 1..{layers}"
             )
 
-    def build(self, scale: int = 2, channels: int = 64, layers: int = DEFAULT_LAYERS) -> HNASNetwork:
-        """Build the plain torch network.
+    def build(self, scale: int = 2, channels: int = 64, layers: int = DEFAULT_LAYERS) -> nn.Module:
+        """Build the plain torch network, that of the genotype's space.
 
         Parameters
         ----------
@@ -181,8 +122,8 @@ class Genotype:
 
         Returns
         -------
-        HNASNetwork
-            A module that maps ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
+        torch.nn.Module
+            It maps ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
 
         Raises
         ------
@@ -191,9 +132,7 @@ class Genotype:
         ValueError
             If scale, channels or layers are out of range.
         """
-        from hnas_nni.network.network import HNASNetwork
-
-        return HNASNetwork(self, scale=scale, channels=channels, layers=layers)
+        return self.space.network(self, scale, channels, layers)
 
     @classmethod
     def random(cls, seed: int | random.Random | None = None, layers: int = DEFAULT_LAYERS) -> Genotype:
@@ -207,14 +146,11 @@ class Genotype:
             L; the position is drawn from 1..L.
         """
         rng = seed if isinstance(seed, random.Random) else random.Random(seed)
-        cells = {
-            name: Cell(
-                tuple(
-                    Edge(rng.choice(operations), rng.randrange(node)) for node in NODES for _ in range(EDGES_PER_NODE)
-                )
-            )
-            for name, operations in CELL_OPERATIONS.items()
-        }
+        cells = {}
+        for name in cls.space.cells:
+            operations = candidates(cls.space, name)
+            slots = [node for node in NODES for _ in range(EDGES_PER_NODE)]
+            cells[name] = Cell(tuple(Edge(rng.choice(operations), rng.randrange(node)) for node in slots))
         return cls(position=rng.randint(1, layers), **cells)
 
     def to_sample(self) -> dict[str, Any]:
@@ -247,7 +183,7 @@ class Genotype:
             return left.pop(label)
 
         cells = {}
-        for name in CELL_OPERATIONS:
+        for name in cls.space.cells:
             edges = []
             for node in NODES:
                 for slot in range(EDGES_PER_NODE):
@@ -278,20 +214,14 @@ class Genotype:
             raise GenotypeError(f"genotype: {text!r} is not the printable form of a genotype")
         cells = {
             name: Cell(tuple(Edge(edge[1], int(edge[2])) for edge in _PRINTABLE_EDGE.finditer(match[name])))
-            for name in CELL_OPERATIONS
+            for name in cls.space.cells
         }
         return cls(position=int(match["position"]), **cells)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the genotype as JSON-ready data, the content of the file form."""
-        document: dict[str, Any] = {"format": _FORMAT, "version": _VERSION}
-        for name, cell in self.cells():
-            document[name] = {
-                str(node): [{"operation": edge.operation, "from": edge.source} for edge in cell.incoming(node)]
-                for node in NODES
-            }
-        document["position"] = self.position
-        return document
+        cells = {name: cell.to_dict() for name, cell in self.cells()}
+        return {"format": _FORMAT, "version": _VERSION, **cells, "position": self.position}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Genotype:
@@ -310,9 +240,9 @@ class Genotype:
             raise GenotypeError(
                 f"version: {document.get('version')!r} can't be read; this hnas-nni reads version {_VERSION}"
             )
-        _refuse_unknown(document, ("format", "version", *CELL_OPERATIONS, "position"), "")
-        cells = {name: _cell_from_dict(_require(document, name, ""), name) for name in CELL_OPERATIONS}
-        return cls(position=_require(document, "position", ""), **cells)
+        refuse_unknown(document, ("format", "version", *cls.space.cells, "position"), "")
+        cells = {name: Cell.from_dict(require(document, name, ""), name) for name in cls.space.cells}
+        return cls(position=require(document, "position", ""), **cells)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the file form: one edge a line, so that versions compare well; written to `path` if given.
@@ -366,60 +296,3 @@ def _parse(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise GenotypeError(f"not valid JSON: {error}") from error
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_cell(cell: object, name: str) -> None:
-    if not isinstance(cell, Cell):
-        raise GenotypeError(f"{name}: expected a Cell, got {type(cell).__name__}")
-    expected = INTERMEDIATE_NODES * EDGES_PER_NODE
-    if not isinstance(cell.edges, tuple) or len(cell.edges) != expected:
-        raise GenotypeError(f"{name}: a cell has a tuple of {expected} edges, two for each node in {NODES}")
-    for node, slot, edge in cell.slots():
-        field = f"{name}.{node}[{slot}]"
-        if not isinstance(edge, Edge):
-            raise GenotypeError(f"{field}: expected an Edge, got {type(edge).__name__}")
-        if edge.operation not in CELL_OPERATIONS[name]:
-            raise GenotypeError(
-                f"{field}.operation: {edge.operation!r} is unknown; valid are {', '.join(CELL_OPERATIONS[name])}"
-            )
-        if not _is_int(edge.source) or not 0 <= edge.source < node:
-            raise GenotypeError(f"{field}.from: {edge.source!r} is not an earlier node; valid are 0..{node - 1}")
-
-
-def _cell_from_dict(document: object, name: str) -> Cell:
-    if not isinstance(document, Mapping):
-        raise GenotypeError(f"{name}: expected an object with nodes {NODES}, got {type(document).__name__}")
-    _refuse_unknown(document, [str(node) for node in NODES], f"{name}.")
-    edges = []
-    for node in NODES:
-        pair = _require(document, str(node), f"{name}.")
-        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != EDGES_PER_NODE:
-            raise GenotypeError(f"{name}.{node}: a node needs a list of exactly {EDGES_PER_NODE} edges")
-        for slot, edge in enumerate(pair):
-            field = f"{name}.{node}[{slot}]"
-            if not isinstance(edge, Mapping):
-                raise GenotypeError(f'{field}: expected {{"operation": ..., "from": ...}}, got {edge!r}')
-            _refuse_unknown(edge, ("operation", "from"), f"{field}.")
-            edges.append(Edge(_require(edge, "operation", f"{field}."), _require(edge, "from", f"{field}.")))
-    return Cell(tuple(edges))
-
-
-def _require(document: Mapping[str, Any], field: str, prefix: str) -> Any:
-    if field not in document:
-        raise GenotypeError(f"{prefix}{field}: missing")
-    return document[field]
-
-
-def _refuse_unknown(document: Mapping[str, Any], known: Iterable[str], prefix: str) -> None:
-    known = tuple(known)
-    for field in document:
-        if field not in known:
-            raise GenotypeError(f"{prefix}{field}: unknown field; valid are {', '.join(known)}")
-
-
-def _format_cell(cell: Cell) -> str:
-    return " ".join(f"{node}={first}+{second}" for node in NODES for first, second in [cell.incoming(node)])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Cell, Edge, Genotype
+from hnas_nni.architecture.cells import Cell, Edge
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 
 
 def _cell(*edges: tuple[str, int, int]) -> Cell:

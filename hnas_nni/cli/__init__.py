@@ -1,8 +1,8 @@
 """The ``hnas`` command.
 
-A subcommand is a module of this package with `HELP` (one line), ``configure(parser)`` and ``run(options)``,
-and a line in `COMMANDS`. All of these modules are imported to print the help, so they import what is heavy
-where they run.
+A subcommand is a module with `HELP` (one line), ``configure(parser)`` and ``run(options)``: one of this package, or one
+that an installed package names in its entry points of the group ``hnas.commands``. All of these modules are imported to
+print the help, so they import what is heavy where they run.
 """
 
 from __future__ import annotations
@@ -12,25 +12,22 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.metadata import entry_points
 
 from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
-COMMANDS = {
-    "data": "hnas_nni.cli.data",
-    "search": "strategies.search.command",
-    "best": "hnas_nni.cli.best",
-    "report": "hnas_nni.cli.report",
-    "show": "hnas_nni.cli.show",
-    "train": "hnas_nni.cli.train",
-    "evaluate": "hnas_nni.cli.evaluate",
-    "compare": "hnas_nni.cli.compare",
-    "upscale": "hnas_nni.cli.upscale",
-    "export": "hnas_nni.cli.export",
-    "completion": "hnas_nni.cli.completion",
-}
-"""Modules of the subcommands, in the order of the help, which is that of the work."""
+_ORDER = (
+    *("data", "search", "best", "report", "show"),
+    *("train", "evaluate", "compare", "upscale", "export", "completion"),
+)
+"""The order of the work, which is that of the help. What is in no other package is a module of this one."""
+
+_FOUND = {entry.name: entry.value for entry in entry_points(group="hnas.commands")}
+
+COMMANDS = {name: _FOUND.get(name, f"hnas_nni.cli.{name}") for name in dict.fromkeys([*_ORDER, *sorted(_FOUND)])}
+"""Modules of the subcommands, in the order of the help."""
 
 _EPILOG = """\
 hnas COMMAND --help describes a command, with examples.

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import check_writable
 from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture, read_architecture
+from hnas_nni.settings import shared
+from hnas_nni.settings.options import add_option
+from hnas_nni.training.settings import TrainingSettings
 
 __all__ = [
-    "DEVICES",
     "GENOTYPE_HELP",
+    "SIZES_SHOWN",
     "add_device",
     "add_force",
     "add_json",
     "add_network_size",
     "add_quiet",
-    "add_skip_unusable",
     "add_threads",
     "add_verbose",
     "add_working_dir",
@@ -29,10 +32,8 @@ __all__ = [
     "use_threads",
 ]
 
-DEVICES = ("auto", "cpu", "cuda")
-"""Devices of a search or a training; a single GPU of several is chosen with ``CUDA_VISIBLE_DEVICES``."""
-
-_SIZES = {"layers": DEFAULT_LAYERS, "scale": 2, "channels": 64}
+SIZES_SHOWN = "the model's, or {}"
+"""What the help says of a size that is not given."""
 
 
 def read_genotype(name: str) -> Genotype:
@@ -42,21 +43,18 @@ def read_genotype(name: str) -> Genotype:
 
 def add_network_size(parser: argparse.ArgumentParser) -> None:
     """Add ``--layers``, ``--scale`` and ``--channels``; of those that are not given :func:`network_sizes` decides."""
-    for name, metavar, what in (
-        ("layers", "N", "L, blocks of the network"),
-        ("scale", "S", "upscaling factor: 2, 3 or 4"),
-        ("channels", "N", "C, channels of an operation"),
-    ):
-        usual = f"the model's, or {_SIZES[name]}"
-        parser.add_argument(f"--{name}", type=int, metavar=metavar, help=f"{what} ({usual})")
+    for name in ("layers", "scale", "channels"):
+        setting, default = TrainingSettings.stated()[name]
+        add_option(parser, name, setting, default, SIZES_SHOWN).default = None
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
     """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks."""
     sizes = {}
     for name in ("scale", "channels", "layers"):
-        given, found = getattr(options, name), getattr(architecture, name)
-        sizes[name] = next(value for value in (given, found, _SIZES[name]) if value is not None)
+        _, usual = TrainingSettings.stated()[name]
+        values = (getattr(options, name), getattr(architecture, name), usual)
+        sizes[name] = next(value for value in values if value is not None)
     return sizes
 
 
@@ -83,30 +81,15 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device(parser: argparse._ActionsContainer, *, numbered: bool = False) -> None:
-    """Add ``--device``: one of :data:`DEVICES`, or with `numbered` also a certain GPU."""
-    parser.add_argument(
-        "--device",
-        default="auto",
-        choices=None if numbered else DEVICES,
-        metavar="DEVICE",
-        help=f"auto (CUDA where there is one), cpu{', cuda or cuda:1' if numbered else ' or cuda'} (%(default)s)",
-    )
-
-
-def add_skip_unusable(parser: argparse._ActionsContainer) -> None:
-    """Add ``--skip-unusable``."""
-    parser.add_argument(
-        "--skip-unusable",
-        action="store_true",
-        help="leave images out, with a warning, that can't be read or are too small, instead of ending",
-    )
+    """Add ``--device``; with `numbered` also a certain GPU may be given."""
+    text = "auto (CUDA where there is one), cpu, cuda or cuda:1"
+    setting = replace(shared.DEVICE, choices=(), help=text) if numbered else shared.DEVICE
+    add_option(parser, "device", setting, "auto")
 
 
 def add_threads(parser: argparse._ActionsContainer) -> None:
     """Add ``--threads``; :func:`use_threads` heeds it."""
-    parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="CPU threads, 0 for torch's own choice (%(default)s)"
-    )
+    add_option(parser, "threads", shared.THREADS, 0)
 
 
 def use_threads(threads: int) -> None:
@@ -117,8 +100,7 @@ def use_threads(threads: int) -> None:
     ValueError
         If the number is below 0.
     """
-    if threads < 0:
-        raise ValueError(f"--threads: {threads} is not valid; give at least 0")
+    shared.THREADS.check("--threads", threads)
     if threads:
         import torch
 

@@ -47,9 +47,11 @@ def run(options: argparse.Namespace) -> None:
     check_output(options.out, options.force)
     check_comparison(options)
     comparisons = compare_models(options)
-    from hnas_nni.report.comparison_picture import draw, stack, write_png
+    from hnas_nni.files import replacing
+    from hnas_nni.report.comparison_picture import draw_comparisons
 
-    write_png(stack([draw(comparison) for comparison in comparisons]), options.out)
+    with replacing(options.out) as temporary:
+        draw_comparisons(comparisons).save(temporary, "PNG", optimize=True)
     if options.json:
         shown = {"file": str(options.out), "images": [_data(comparison) for comparison in comparisons]}
         print(json.dumps(shown, indent=2, allow_nan=False))

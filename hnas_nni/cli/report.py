@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> None:
     else:
         check_comparison(options)
     from hnas_nni.report.page import write_report
-    from hnas_nni.searches.opening import read_history
+    from hnas_nni.searches import open_search
 
-    history = read_history(options.run, options.working_dir)
+    history = open_search(options.run, options.working_dir).history()
     comparisons = compare_models(options) if options.models else []
     while True:
         write_report(
@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
         if options.watch is None or history.state != "running":
             return
         time.sleep(options.watch)
-        history = read_history(options.run, options.working_dir)
+        history = open_search(options.run, options.working_dir).history()
 
 
 def _words(history: SearchHistory) -> str:

@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.cli.arguments import (
     GENOTYPE_HELP,
+    SIZES_SHOWN,
     add_device,
     add_json,
-    add_network_size,
     add_quiet,
-    add_skip_unusable,
     add_threads,
     network_sizes,
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
 from hnas_nni.searches.names import read_architecture
-from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS
-from hnas_nni.training.settings import PRECISIONS, TrainingSettings
+from hnas_nni.settings.options import add_options, given
+from hnas_nni.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from hnas_nni.training.run import Training
@@ -48,73 +47,27 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hnas train``."""
-    default = TrainingSettings()
     parser.epilog = _EXAMPLES
     parser.add_argument("genotype", metavar="GENOTYPE", help=GENOTYPE_HELP)
     parser.add_argument(
-        "--data",
-        nargs="+",
-        default=list(default.data),
-        metavar="DIR",
-        help='folders of training images: HR, or LR and HR; "photos" for the few that come along (photos)',
-    )
-    parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the training; made if need be"
     )
-    parser.add_argument("--validation", metavar="DIR", help="images to measure after each epoch, e.g. Set5")
-    add_network_size(parser)
-    for name, what in (
-        ("epochs", "length of the training"),
-        ("steps-per-epoch", "steps of an epoch"),
-        ("batch", "patches in a step, on all devices together"),
-        ("patch", "side of a patch in HR pixels"),
-        ("validate-every", "epochs between two measurements"),
-        ("seed", "decides initial weights and patches"),
-    ):
-        value = getattr(default, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=f"{what} (%(default)s)")
-    parser.add_argument(
-        "--learning-rate",
-        type=float,
-        default=default.learning_rate,
-        metavar="X",
-        help="at the first step; a cosine takes it to a hundredth (%(default)s)",
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default=default.precision, help="of numbers (%(default)s)")
-    parser.add_argument(
-        "--ema", type=float, default=default.ema, metavar="X", help="decay of a moving average of the weights (none)"
-    )
-    add_skip_unusable(parser)
-    parser.add_argument(
-        "--first-weights",
-        choices=FIRST_WEIGHTS,
-        default=default.first_weights,
-        help="those of an interpolation, or random ones as the authors' code has (%(default)s)",
-    )
-    parser.add_argument(
-        "--init", metavar="FILE", help="start from the weights of a model file of the same architecture"
-    )
-    add_device(parser)
-    parser.add_argument("--devices", default="1", metavar="N", help="how many of them, or auto for all (%(default)s)")
-    add_threads(parser)
     parser.add_argument("--force", action="store_true", help="start over in a folder that has a training")
     add_json(parser)
     add_quiet(parser)
+    groups = add_options(parser, TrainingSettings, dict.fromkeys(("scale", "channels", "layers"), SIZES_SHOWN))
+    machine = groups["machine"]
+    add_device(machine)
+    machine.add_argument("--devices", default="1", metavar="N", help="how many of them, or auto for all (%(default)s)")
+    add_threads(machine)
 
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
     architecture = read_architecture(options.genotype)
-    genotype, sizes = architecture.genotype, network_sizes(options, architecture)
-    others = {"data", "validation", "init", *sizes}
-    same = {name: getattr(options, name) for name in TrainingSettings.__dataclass_fields__ if name not in others}
-    settings = TrainingSettings(
-        data=tuple(_absolute(folder) for folder in options.data),
-        validation=options.validation and _absolute(options.validation),
-        init=options.init and str(Path(options.init).resolve()),
-        **{**sizes, **same},
-    )
-    settings.check()
+    genotype = architecture.genotype
+    chosen = given(options, TrainingSettings) | network_sizes(options, architecture)
+    settings = TrainingSettings(**chosen).located()
     genotype.check_layers(settings.layers)
     use_threads(options.threads)
     from hnas_nni.training.folder import is_first_process
@@ -133,10 +86,6 @@ def run(options: argparse.Namespace) -> None:
     )
     if is_first_process():
         _report(training, settings, options.json)
-
-
-def _absolute(folder: str) -> str:
-    return folder if folder == EMBEDDED else str(Path(folder).expanduser().resolve())
 
 
 def _report(training: Training, settings: TrainingSettings, as_json: bool) -> None:

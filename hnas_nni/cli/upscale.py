@@ -93,8 +93,10 @@ def run(options: argparse.Namespace) -> int:
 
     from hnas_nni.inference import read_model
     from hnas_nni.network.devices import choose_device
+    from hnas_nni.pictures.libvips import use_vips_threads
 
     use_threads(options.threads)
+    use_vips_threads(options.threads)
     device = choose_device(options.device)
     model = read_model(options.model, options.scale, device, ensemble=options.self_ensemble)
     taken = Taken(jobs)
@@ -122,7 +124,8 @@ def run(options: argparse.Namespace) -> int:
 def _upscale_file(job: Job, model: Model, options: argparse.Namespace, bar: tqdm, taken: Taken) -> _Upscaled:
     from hnas_nni.inference import tile_size
     from hnas_nni.inference.upscaling import upscale_rows
-    from hnas_nni.pictures.picture_files import FORMATS, output_format, read_picture, write_rows
+    from hnas_nni.pictures.reading import read_picture
+    from hnas_nni.pictures.writing import FORMATS, output_format, write_rows
 
     picture = read_picture(job.source, options.max_megapixels)
     asked = None if options.format is None else options.format.upper()

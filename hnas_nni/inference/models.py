@@ -16,9 +16,9 @@ from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, 
 from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.model_file import load
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.network.operations import SCALES
 from hnas_nni.network.receptive_field import is_local, receptive_radius
-from hnas_nni.pictures.pictures import Pixels
+from hnas_nni.pictures.picture import Pixels
+from hnas_nni.settings import check_scale
 
 _GREY = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey, ITU-R BT.601."""
@@ -73,8 +73,7 @@ class Bicubic:
     cost: Cost | None = None
 
     def __init__(self, scale: int) -> None:
-        if scale not in SCALES:
-            raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
+        check_scale("scale", scale)
         self.scale = scale
 
     def __call__(self, image: Pixels) -> Pixels:

@@ -15,8 +15,8 @@ from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands, tile_
 from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
 from hnas_nni.network.devices import choose_device
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.pictures.metadata import exif_of_size
-from hnas_nni.pictures.pictures import Picture, PictureRows, from_pillow, split_channels, to_pillow
+from hnas_nni.pictures.picture import Picture, PictureRows, split_channels
+from hnas_nni.pictures.pillow import from_pillow, to_pillow
 
 _Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
 
@@ -82,7 +82,7 @@ def upscale_picture(
     """Upscale a picture with all that belongs to it; for the parameters see :func:`hnas_nni.inference.enlarge`."""
     alpha = None if picture.alpha is None else enlarge(picture.alpha, Bicubic(model.scale), tile)
     pixels = enlarge(picture.pixels, model, tile, advance=advance)
-    return replace(picture, pixels=pixels, alpha=alpha, exif=_exif(picture, model.scale))
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def upscale_rows(
@@ -102,12 +102,7 @@ def upscale_rows(
             for band in zip(bands, enlarge_bands(picture.alpha, Bicubic(model.scale), size), strict=True)
         )
     shape = (model.scale * height, model.scale * width, colours + (picture.alpha is not None))
-    return PictureRows(shape, picture.pixels.dtype, bands, replace(picture, exif=_exif(picture, model.scale)))
-
-
-def _exif(picture: Picture, scale: int) -> bytes | None:
-    height, width = picture.pixels.shape[:2]
-    return None if picture.exif is None else exif_of_size(picture.exif, scale * width, scale * height)
+    return PictureRows(shape, picture.pixels.dtype, bands, picture)
 
 
 def _model(

@@ -17,9 +17,11 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from hnas_nni.architecture.genotype import INPUT_NODES, NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.network.network import CellBlock, HNASNetwork, Stem, Tail, block_cells
-from hnas_nni.network.operations import Deconv, ResidualChannelAttentionBlock, SubPixelConv, UpDownProjection
+from hnas_nni.network.normal_operations import ResidualChannelAttentionBlock, UpDownProjection
+from hnas_nni.network.upsampling_operations import Deconv, SubPixelConv
 
 _NOISE = 0.1
 """Share of torch's random weights that is left, so that channels and nodes can become different."""
@@ -41,12 +43,11 @@ def interpolate(network: HNASNetwork) -> None:
     if not _has_room(network.channels):
         return
     show_image(network.stem, network.tail)
-    for block in network.blocks:
+    for kind, block in zip(block_cells(network.genotype.position, network.layers), network.blocks, strict=True):
         assert isinstance(block, CellBlock)
-        preserve_signal(block.preprocessor)
-        for edges in block.ops:
-            for operation in cast(nn.ModuleList, edges):
-                preserve_signal(operation)
+        pass_through(block.preprocessor)
+        for node, slot, edge in getattr(network.genotype, kind).slots():
+            preserve_signal(block.operation(node, slot), edge.operation)
     divide_by_paths(network)
 
 
@@ -91,36 +92,55 @@ def _by_channel(conv: Any, paths: torch.Tensor) -> tuple[nn.Conv2d, torch.Tensor
 
 
 @torch.no_grad()
-def preserve_signal(module: nn.Module) -> None:
-    """Make a candidate or a preprocessor start close to the identity or to an interpolation.
-
-    Convolutions that are not part of a known operation hand their channels through; from more channels than they give,
-    the mean over groups of channels.
+def preserve_signal(module: nn.Module, operation: str) -> None:
+    """Make a candidate start close to the identity or to an interpolation, as the table of operations says.
 
     Parameters
     ----------
     module
-        Changed in place.
+        The candidate; changed in place.
+    operation
+        Its name in genotypes.
     """
-    if isinstance(module, UpDownProjection):
-        for up in (module.up, module.down_back):
-            _interpolate(up[0])
-        for down in (module.down, module.up_back):
-            _average(down[0])
-        for error in (module.up_error, module.down_error):
-            _weaken(error[0])
-    elif isinstance(module, ResidualChannelAttentionBlock):
-        _weaken(module.body[2])
-    elif isinstance(module, SubPixelConv):
-        for conv in module.children():
-            if isinstance(conv, nn.Conv2d):
-                _repeat(conv)
-    elif isinstance(module, Deconv):
-        _interpolate(module)
-    else:
-        for conv in module.modules():
-            if isinstance(conv, nn.Conv2d):
-                _pass_through(conv)
+    OPERATIONS[operation].first_weights(module)
+
+
+@torch.no_grad()
+def pass_through(module: nn.Module) -> None:
+    """Let all convolutions of a module hand their channels through, in place.
+
+    From more channels than a convolution gives, it takes the mean over groups of channels.
+    """
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            _pass_through(conv)
+
+
+def start_projections(module: UpDownProjection) -> None:
+    """Let an up-and-down projection interpolate and take the mean again, its corrections weak, in place."""
+    for up in (module.up, module.down_back):
+        _interpolate(up[0])
+    for down in (module.down, module.up_back):
+        _average(down[0])
+    for error in (module.up_error, module.down_error):
+        _weaken(error[0])
+
+
+def start_attention_block(module: ResidualChannelAttentionBlock) -> None:
+    """Let a residual block start with a weak residual, in place."""
+    _weaken(module.body[2])
+
+
+def start_transposed_conv(module: Deconv) -> None:
+    """Let a transposed convolution start as bilinear interpolation, in place."""
+    _interpolate(module)
+
+
+def start_sub_pixel_conv(module: SubPixelConv) -> None:
+    """Let a sub-pixel convolution start as nearest-neighbour interpolation, in place."""
+    for conv in module.children():
+        if isinstance(conv, nn.Conv2d):
+            _repeat(conv)
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
     """
     header = read_header(path)
     try:
-        network = header.genotype.build(header.scale, header.channels, header.layers)
+        network = HNASNetwork(header.genotype, header.scale, header.channels, header.layers)
     except ValueError as error:
         raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
     with safe_open(path, framework="pt", device=device) as file:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.genotype import NODES, Genotype
+from hnas_nni.architecture.cells import NODES
+from hnas_nni.architecture.genotype import Genotype
 
 MODEL_FILE = "model.safetensors"
 """Name under which a trial leaves its trained network in its output folder."""

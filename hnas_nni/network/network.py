@@ -9,8 +9,10 @@ from typing import cast
 import torch
 from torch import nn
 
-from hnas_nni.architecture.genotype import INPUT_NODES, NODES, Cell, Genotype
-from hnas_nni.network.operations import SCALES, normal_operation, upsampling_operation
+from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, edge_scale
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.settings import shared
 
 DIV2K_MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training images, in 0..1; subtracted before the stem and added after the tail."""
@@ -24,24 +26,20 @@ def check_network_size(scale: int, channels: int, layers: int) -> None:
     ValueError
         If `scale` is not 2, 3 or 4, `channels` is below 1 or `layers` below 2.
     """
-    if scale not in SCALES:
-        raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
-    if not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"channels: {channels!r} is not valid; give an integer of at least 1")
-    if not isinstance(layers, int) or layers < 2:
-        raise ValueError(f"layers: {layers!r} is not valid; a network has at least 2 blocks")
+    for name, setting, size in (
+        ("scale", shared.SCALE, scale),
+        ("channels", shared.CHANNELS, channels),
+        ("layers", shared.LAYERS, layers),
+    ):
+        setting.check(name, size)
 
 
 def candidate(cell: str, operation: str, source: int | None, channels: int, scale: int) -> nn.Module:
-    """Make the candidate `operation` of an edge that reads node `source` of a cell.
+    """Make the candidate `operation` of an edge that reads node `source` of a cell, in a network of that scale.
 
-    In the upsampling cell an edge from an input node upsamples and one from an intermediate node keeps the size. With
-    `source` None (not picked yet) the edge is taken to read an input node.
+    As for :func:`hnas_nni.architecture.cells.edge_scale`, `source` is None where it is not picked yet.
     """
-    if cell == "normal":
-        return normal_operation(operation, channels, scale)
-    reads_input = source is None or source < INPUT_NODES
-    return upsampling_operation(operation, channels, scale if reads_input else 1)
+    return OPERATIONS[operation].factory(channels, edge_scale(cell, source, scale))
 
 
 def _mean_colour() -> torch.Tensor:
@@ -205,7 +203,7 @@ class HNASNetwork(nn.Module):
         If scale, channels or layers are out of range.
     """
 
-    def __init__(self, genotype: Genotype, *, scale: int, channels: int, layers: int) -> None:
+    def __init__(self, genotype: Genotype, scale: int = 2, channels: int = 64, layers: int = DEFAULT_LAYERS) -> None:
         super().__init__()
         check_network_size(scale, channels, layers)
         genotype.check_layers(layers)

@@ -1,4 +1,7 @@
-"""Operations of the normal cell: they keep the resolution."""
+"""Operations of the normal cell: they keep the resolution, ``(n, C, h, w)`` to ``(n, C, h, w)``.
+
+All are made for C channels and the upscaling factor of the network, which few of them use.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ class DilatedConv(nn.Sequential):
 
     Parameters
     ----------
-    channels
-        C, channels in and out; ``(n, C, h, w)`` to ``(n, C, h, w)``.
+    channels, scale
+        C, and the network's upscaling factor.
     kernel_size
         3 or 5; the receptive field is 5 or 9.
     """
 
-    def __init__(self, channels: int, kernel_size: int) -> None:
+    def __init__(self, channels: int, scale: int, kernel_size: int) -> None:
         super().__init__(nn.ReLU(), _depthwise(channels, kernel_size, dilation=2), _pointwise(channels))
 
 
@@ -42,13 +45,13 @@ class SeparableConv(nn.Sequential):
 
     Parameters
     ----------
-    channels
-        C, channels in and out; ``(n, C, h, w)`` to ``(n, C, h, w)``.
+    channels, scale
+        C, and the network's upscaling factor.
     kernel_size
         3 or 5.
     """
 
-    def __init__(self, channels: int, kernel_size: int) -> None:
+    def __init__(self, channels: int, scale: int, kernel_size: int) -> None:
         super().__init__(
             nn.ReLU(),
             _depthwise(channels, kernel_size),
@@ -66,13 +69,13 @@ class ResidualChannelAttentionBlock(nn.Module):
 
     Parameters
     ----------
-    channels
-        C, channels in and out; ``(n, C, h, w)`` to ``(n, C, h, w)``.
+    channels, scale
+        C, and the network's upscaling factor.
     """
 
     REDUCTION = 3
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scale: int) -> None:
         super().__init__()
         squeezed = max(channels // self.REDUCTION, 1)
         self.body = nn.Sequential(
@@ -116,7 +119,7 @@ class UpDownProjection(nn.Module):
     Parameters
     ----------
     channels
-        C, channels in and out; ``(n, C, h, w)`` to ``(n, C, h, w)``.
+        C.
     scale
         Size of the intermediate maps in relation to the input: 2, 3 or 4.
     """

@@ -1,7 +1,8 @@
 """Operations of the upsampling cell.
 
-Each takes ``(n, C, h, w)`` to ``(n, C, scale * h, scale * w)``. At scale 1, where the edge reads an intermediate node,
-interpolation and sub-pixel convolution are the identity and the transposed convolution keeps the size.
+Each is made for C channels and a scale, and takes ``(n, C, h, w)`` to ``(n, C, scale * h, scale * w)``. At scale 1,
+where the edge reads an intermediate node, interpolation and sub-pixel convolution are the identity and the transposed
+convolution keeps the size.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ class Interpolation(nn.Module):
 
     Parameters
     ----------
-    mode
-        "area", "bilinear" or "nearest", as :func:`torch.nn.functional.interpolate` names them.
+    channels
+        C; any number.
     scale
         Upscaling factor; 1 is the identity.
+    mode
+        "area", "bilinear" or "nearest", as :func:`torch.nn.functional.interpolate` names them.
     """
 
-    def __init__(self, mode: str, scale: int) -> None:
+    def __init__(self, channels: int, scale: int, mode: str) -> None:
         super().__init__()
         self.mode = mode
         self.scale = scale

@@ -1,1 +1,1 @@
-"""Picture files: reading and writing."""
+"""Pictures, and reading and writing their files: by libvips, and by Pillow what that does not know."""

@@ -1,7 +1,4 @@
-from .comparison_picture import draw_comparison as draw_comparison
 from .drawing import draw_genotype as draw_genotype
 from .formats import picture_format as picture_format
-from .palette import OPERATION_COLOURS as OPERATION_COLOURS
-from .palette import OPERATION_NAMES as OPERATION_NAMES
 from .text import describe as describe
 from .text import network_line as network_line

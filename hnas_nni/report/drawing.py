@@ -6,9 +6,11 @@ import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, INPUT_NODES, NODES, Cell, Genotype, operation_label
+from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, operation_label
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.files import replacing
-from hnas_nni.report.canvas import FONT_SIZE, Canvas, MatplotlibCanvas
+from hnas_nni.report.canvas import FONT_SIZE, Canvas
 from hnas_nni.report.formats import picture_format
 from hnas_nni.report.layout import (
     CONCAT_WIDTH,
@@ -26,22 +28,17 @@ from hnas_nni.report.palette import (
     NODE,
     PAPER,
     WIRE,
-    operation_colours,
-    operation_names,
 )
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NETWORK_HEIGHT = 1.75
-"""Inches that the picture of a network takes."""
+_NETWORK_HEIGHT = 1.75
 
 _END_WIDTH = 0.6
 _END_GAP = 0.15
 _ARROW = 0.4
-
-NETWORK_ENDS = 2 * (_END_WIDTH + _END_GAP) + _ARROW
-"""Inches of a network's picture beside its blocks."""
+_NETWORK_ENDS = 2 * (_END_WIDTH + _END_GAP) + _ARROW
 
 _MARGIN = 0.35
 _BETWEEN = 0.5
@@ -86,51 +83,43 @@ def draw_genotype(
     FileNotFoundError
         If the folder of `path` does not exist.
     """
-    from matplotlib.figure import Figure
-
     genotype.check_layers(layers)
     if path is not None:
         picture_format(path)
     layouts = {name: lay_out(cell) for name, cell in genotype.cells()}
     width = max(_MIN_WIDTH, *(layout.width for layout in layouts.values())) + 2 * _MARGIN
     cells_height = sum(layout.height + _TITLE_HEIGHT + _BETWEEN for layout in layouts.values())
-    height = cells_height + NETWORK_HEIGHT + 2 * _MARGIN
-    figure = Figure(figsize=(width, height), facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), aspect="equal")
-    axes.set_axis_off()
-    canvas = MatplotlibCanvas(axes)
+    height = cells_height + _NETWORK_HEIGHT + 2 * _MARGIN
+    canvas = Canvas(width, height)
     top = height - _MARGIN
     for name, layout in layouts.items():
         _draw_cell(canvas, name, layout, _MARGIN, top)
         top -= layout.height + _TITLE_HEIGHT + _BETWEEN
-    draw_network(canvas, genotype.position, layers, _MARGIN, width - _MARGIN, top)
+    _draw_network(canvas, genotype.position, layers, _MARGIN, width - _MARGIN, top)
     if path is not None:
-        save_figure(figure, path)
-    return figure
+        _save(canvas.figure, path)
+    return canvas.figure
 
 
-def cell_size(cell: Cell) -> tuple[float, float]:
-    """Return the width and height of a cell's picture in inches."""
+def draw_cell(name: str, cell: Cell) -> Figure:
+    """Draw one cell, ``"normal"`` or ``"upsampling"``, without a heading."""
     layout = lay_out(cell)
-    return layout.width + 0.1, layout.height + 0.1
-
-
-def draw_cell(canvas: Canvas, name: str, cell: Cell) -> None:
-    """Draw one cell, ``"normal"`` or ``"upsampling"``, without a heading on a canvas of its size."""
-    layout = lay_out(cell)
+    canvas = Canvas(layout.width + 0.1, layout.height + 0.1)
     _draw_graph(canvas, name, layout, 0.05, 0.05)
+    return canvas.figure
 
 
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a picture whole or not at all, the same bytes for the same picture.
+def draw_network(position: int, layers: int) -> Figure:
+    """Draw the network alone, as wide as its blocks need."""
+    # Twelve blocks fit a page; of more each is narrower, as long as there is room for its number.
+    width = 0.1 + _NETWORK_ENDS + layers * min(0.62, max(0.3, 7.5 / layers))
+    canvas = Canvas(width, _NETWORK_HEIGHT)
+    _draw_network(canvas, position, layers, 0.05, width - 0.05, _NETWORK_HEIGHT)
+    return canvas.figure
 
-    Raises
-    ------
-    ValueError
-        If the extension is none of :data:`hnas_nni.report.formats.FORMATS`.
-    FileNotFoundError
-        If the folder does not exist.
-    """
+
+def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write a picture whole or not at all, the same bytes for the same picture."""
     from matplotlib import rc_context
 
     kind = picture_format(path)
@@ -184,7 +173,7 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
 def _draw_edge(
     canvas: Canvas, cell: str, edge: EdgeLayout, left: float, bottom: float, nodes: list[tuple[float, float]]
 ) -> None:
-    colour = operation_colours()[edge.operation]
+    colour = OPERATIONS[edge.operation].colour
     lane, start = left + edge.lane, nodes[edge.source][1]
     x, y = left + edge.label[0], bottom + edge.label[1]
     label_right = x + LABEL_SIZE[0] / 2
@@ -196,15 +185,15 @@ def _draw_edge(
     upsamples = cell == "upsampling" and edge.source < INPUT_NODES
     name = operation_label(cell, edge.target, edge.slot)
     canvas.box(x, y, *LABEL_SIZE, colour, edge=INK if upsamples else PAPER, name=name)
-    canvas.text(x, y - 0.01, operation_names()[edge.operation], on=colour)
+    canvas.text(x, y - 0.01, OPERATIONS[edge.operation].label, on=colour)
 
 
-def draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:
+def _draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:
     """Draw stem, blocks and tail in a row; what works at high resolution is drawn taller."""
     low, high = 0.42, 0.84
     canvas.text(left, top - 0.1, "Network", size=13, weight="bold", ha="left")
     middle = top - 0.55 - high / 2
-    pitch = min((right - left - NETWORK_ENDS) / layers, 1.1)
+    pitch = min((right - left - _NETWORK_ENDS) / layers, 1.1)
     first = left + _END_WIDTH + _END_GAP
     last = first + layers * pitch
     tail = last + _END_GAP + _END_WIDTH / 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hnas_nni.architecture.genotype import INPUT_NODES, NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell
 
 INPUT_SIZE = (1.5, 0.36)
 LABEL_SIZE = (1.22, 0.27)
@@ -30,7 +30,7 @@ class EdgeLayout:
     Parameters
     ----------
     operation
-        Name of the operation, as in :data:`hnas_nni.architecture.genotype.CELL_OPERATIONS`.
+        Name of the operation, as in :data:`hnas_nni.architecture.operations.OPERATIONS`.
     source, target
         Nodes.
     slot

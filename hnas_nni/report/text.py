@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, NODES, Cell, Genotype
-from hnas_nni.report.palette import operation_names
+from hnas_nni.architecture.cells import NODES, Cell
+from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 
 _TITLES = {
     "normal": "normal cell",
@@ -45,9 +46,9 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
 
 def cell_in_words(cell: Cell) -> list[str]:
     """Return the sum of each node of a cell, e.g. ``"node 2 = RCAB(node 1) + identity(node 0)"``."""
-    names = operation_names()
     return [
-        f"node {node} = " + " + ".join(f"{names[edge.operation]}(node {edge.source})" for edge in cell.incoming(node))
+        f"node {node} = "
+        + " + ".join(f"{OPERATIONS[edge.operation].label}(node {edge.source})" for edge in cell.incoming(node))
         for node in NODES
     ]
 

@@ -1,7 +1,7 @@
 """Searches on disk: NNI experiments, with or without a running manager, and folders of ``hnas search``.
 
-:func:`find_experiment` finds an experiment's folder, :func:`read_trials` reads its trials, and :func:`rank` orders what
-they evaluated. The database is opened for reading only, so an experiment can be read while it runs.
+:func:`open_search` opens either by its name; what both tell is a :class:`Search`. NNI's database is opened for reading
+only, so an experiment can be read while it runs.
 """
 
 import lazy_loader

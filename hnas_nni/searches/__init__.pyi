@@ -1,9 +1,8 @@
-from .database import ExperimentError as ExperimentError
-from .database import is_experiment as is_experiment
-from .database import query as query
-from .finding import find_experiment as find_experiment
-from .reading import read_trials as read_trials
-from .records import RankedGenotype as RankedGenotype
-from .records import TrialRecord as TrialRecord
-from .records import rank as rank
-from .records import reward_weights as reward_weights
+from .nni.database import ExperimentError as ExperimentError
+from .nni.experiment import Experiment as Experiment
+from .nni.experiment import read_experiment as read_experiment
+from .nni.finding import find_experiment as find_experiment
+from .opening import Search as Search
+from .opening import open_search as open_search
+from .record import MeasuredArchitecture as MeasuredArchitecture
+from .record import Trial as Trial

@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from hnas_nni.architecture.genotype import Genotype
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """An architecture that a search evaluated.
-
-    Parameters
-    ----------
-    name
-        What the search calls the evaluation, e.g. ``"trial 12 (QKmO9)"``.
-    genotype
-        The architecture.
-    reward
-        The joint reward; the higher the better.
-    psnr
-        PSNR on Y in dB, or None if it was not reported.
-    gmacs
-        Multiply-adds in 10^9 at a 3x480x480 input, or None.
-    params
-        Number of parameters, or None.
-    step
-        Number of the trial or epoch, as in :class:`Step`; None where architectures do not belong to a step.
-    evaluated
-        How many times it was evaluated.
-    reward_weight
-        lambda of its reward, or None where the search does not tell.
-    """
-
-    name: str
-    genotype: Genotype
-    reward: float
-    psnr: float | None = None
-    gmacs: float | None = None
-    params: int | None = None
-    step: int | None = None
-    evaluated: int = 1
-    reward_weight: float | None = None
+from hnas_nni.searches.record import MeasuredArchitecture
 
 
 @dataclass(frozen=True)
@@ -58,7 +21,7 @@ class Step:
     name
         What the search calls it.
     reward, psnr, gmacs
-        Of the trial, or means over the epoch; None where unknown. Units as in :class:`Architecture`.
+        Of the trial, or means over the epoch; None where unknown. Units as in :class:`MeasuredArchitecture`.
     validation_reward, validation_psnr, validation_psnr_best
         Means and best over architectures drawn from the policy, where the search measures them.
     rank
@@ -170,10 +133,10 @@ class SearchHistory:
     steps: tuple[Step, ...] = ()
     step_axis: str | None = None
     policy: PolicyHistory = field(default_factory=PolicyHistory)
-    ranking: tuple[Architecture, ...] = ()
+    ranking: tuple[MeasuredArchitecture, ...] = ()
     provisional: bool = False
-    measured: tuple[Architecture, ...] = ()
-    published: tuple[Architecture, ...] = ()
+    measured: tuple[MeasuredArchitecture, ...] = ()
+    published: tuple[MeasuredArchitecture, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     configuration: str = ""
     command: str = ""
@@ -181,12 +144,12 @@ class SearchHistory:
     versions_of: str = "the search"
 
     @property
-    def winner(self) -> Architecture | None:
+    def winner(self) -> MeasuredArchitecture | None:
         """The architecture that comes first in the ranking, if there is one."""
         return self.ranking[0] if self.ranking else None
 
     @property
-    def architectures(self) -> tuple[Architecture, ...]:
+    def architectures(self) -> tuple[MeasuredArchitecture, ...]:
         """All architectures, the ranking first; figures, table and page name them by their place in here."""
         return (*self.ranking, *self.measured, *self.published)
 
@@ -199,42 +162,3 @@ class SearchHistory:
     def is_family(self) -> bool:
         """Whether the architectures were found for different values of lambda."""
         return len(self.reward_weights) > 1
-
-
-def running_best(values: Iterable[float | None]) -> list[float | None]:
-    """Return the highest of the values up to each one; None until there is a value."""
-    best: float | None = None
-    result = []
-    for value in values:
-        if value is not None and (best is None or value > best):
-            best = value
-        result.append(best)
-    return result
-
-
-def running_mean(values: Iterable[float | None], window: int) -> list[float | None]:
-    """Return the mean of the last `window` values up to each one, those that are None left out."""
-    recent: list[float] = []
-    result: list[float | None] = []
-    for value in values:
-        if value is not None:
-            recent = [*recent, value][-window:]
-        result.append(sum(recent) / len(recent) if recent else None)
-    return result
-
-
-def ran_for(seconds: float) -> str:
-    """Return a duration in words.
-
-    Examples
-    --------
-    >>> ran_for(370)
-    '6 min 10 s'
-    """
-    whole = round(seconds)
-    days, rest = divmod(whole, 86400)
-    hours, rest = divmod(rest, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
-    shown = [(value, unit) for value, unit in parts if value][:2]
-    return " ".join(f"{value} {unit}" for value, unit in shown) or "0 s"

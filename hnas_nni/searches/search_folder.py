@@ -16,11 +16,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.output_folder import OutputFolder, OutputFolderError
+from hnas_nni.output_folder import SETTINGS, OutputFolder, OutputFolderError
+from hnas_nni.searches.record import MeasuredArchitecture
 
 MEASURED = "measured.csv"
 PUBLISHED = "published.csv"
@@ -70,9 +71,41 @@ PUBLISHED_COLUMNS = ("name", *_FIGURES, "genotype")
 """As :data:`ARCHITECTURE_COLUMNS`: HNAS-A, -B and -C in networks of the search's size. They are no candidates."""
 
 
-def best_first(rows: Iterable[Mapping[str, Any]], rank_by: str) -> list[Mapping[str, Any]]:
-    """Return architectures as a search ranks them: by "reward" or "psnr", of equals the cheaper first."""
-    return sorted(rows, key=lambda row: (-row[rank_by], row["gmacs"]))
+_COLUMNS = {ARCHITECTURES: ARCHITECTURE_COLUMNS, MEASURED: MEASURED_COLUMNS, PUBLISHED: PUBLISHED_COLUMNS}
+_READ: dict[str, Callable[[Any], Any]] = {
+    "rank": int,
+    "epoch": int,
+    "name": str,
+    "reward": float,
+    "psnr": float,
+    "gmacs": float,
+    "params": int,
+    "position": int,
+    "pareto": lambda cell: bool(int(cell)),
+    "genotype": Genotype.from_string,
+}
+_FIELDS = {"name": "published"}
+"""Fields of a record by their columns, where they have other names."""
+
+
+def to_row(architecture: MeasuredArchitecture, columns: Sequence[str]) -> dict[str, int | float | str]:
+    """Return a record as a table's row of plain data."""
+    position, genotype = architecture.genotype.position, str(architecture.genotype)
+    row = {**vars(architecture), "position": position, "genotype": genotype, "name": architecture.published}
+    return {column: int(row[column]) if column == "pareto" else row[column] for column in columns}
+
+
+def from_row(row: Mapping[str, Any], columns: Sequence[str], reward_weight: float) -> MeasuredArchitecture:
+    """Return the record of a row, its cells as :func:`to_row` gives them or as text, and lambda of the search.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the row is none of this table.
+    """
+    cells = {_FIELDS.get(column, column): _READ[column](row[column]) for column in columns}
+    del cells["position"]  # the genotype has it
+    return MeasuredArchitecture(**cells, reward_weight=reward_weight)
 
 
 class SearchFolder(OutputFolder):
@@ -83,12 +116,25 @@ class SearchFolder(OutputFolder):
         """Whether the search has come to its ranking."""
         return (self.path / ARCHITECTURES).is_file()
 
-    def write_measured(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write what was measured after all epochs so far; genotypes may be objects or their printable form."""
-        self._write_csv(MEASURED, [{**row, "genotype": str(row["genotype"])} for row in rows])
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the search was asked for; raises as :meth:`about`."""
+        return self.about()["settings"]
 
-    def measured(self) -> list[dict[str, Any]]:
-        """Return what was measured after the epochs so far, in time, with :class:`Genotype` objects.
+    @property
+    def reward_weight(self) -> float:
+        """lambda of the search's rewards; raises as :meth:`about`."""
+        try:
+            return float(self.settings["reward_lambda"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise OutputFolderError(f"{self.path / SETTINGS}: damaged (reward_lambda: {error!r})") from None
+
+    def write_measured(self, architectures: Sequence[MeasuredArchitecture]) -> None:
+        """Write what was measured after all epochs so far."""
+        self._write_table(MEASURED, architectures)
+
+    def measured(self) -> list[MeasuredArchitecture]:
+        """Return what was measured after the epochs so far, in time.
 
         Empty if the first epoch has not ended, and of searches by versions that kept no such file.
 
@@ -97,63 +143,48 @@ class SearchFolder(OutputFolder):
         OutputFolderError
             If the file is damaged.
         """
-        return self._read_architectures(MEASURED, {"epoch": int})
+        return self._read_table(MEASURED)
 
-    def write_published(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_published(self, architectures: Sequence[MeasuredArchitecture]) -> None:
         """Write what the paper's cells reached."""
-        self._write_csv(PUBLISHED, [{**row, "genotype": str(row["genotype"])} for row in rows])
+        self._write_table(PUBLISHED, architectures)
 
-    def published(self) -> list[dict[str, Any]]:
-        """Return what the paper's cells reached, with :class:`Genotype` objects; empty if they were not measured.
+    def published(self) -> list[MeasuredArchitecture]:
+        """Return what the paper's cells reached; empty if they were not measured.
 
         Raises
         ------
         OutputFolderError
             If the file is damaged.
         """
-        return self._read_architectures(PUBLISHED, {"name": str})
+        return self._read_table(PUBLISHED)
 
-    def write_architectures(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def write_architectures(self, ranking: Sequence[MeasuredArchitecture]) -> None:
         """Write the ranking: its genotypes, the winner, and at last the table, which marks the end of the search."""
         folder = self.path / GENOTYPES
         folder.mkdir(exist_ok=True)
-        for row in rows:
-            row["genotype"].to_json(folder / f"{row['rank']:02}.json")
-        rows[0]["genotype"].to_json(self.path / WINNER)
-        self._write_csv(ARCHITECTURES, [{**row, "genotype": str(row["genotype"])} for row in rows])
+        for entry in ranking:
+            entry.genotype.to_json(folder / f"{entry.rank:02}.json")
+        ranking[0].genotype.to_json(self.path / WINNER)
+        self._write_table(ARCHITECTURES, ranking)
 
-    def architectures(self) -> list[dict[str, Any]]:
-        """Return the ranking, best first, with :class:`Genotype` objects; empty while the search runs.
+    def architectures(self) -> list[MeasuredArchitecture]:
+        """Return the ranking, best first; empty while the search runs.
 
         Raises
         ------
         OutputFolderError
             If the file is damaged.
         """
-        return self._read_architectures(ARCHITECTURES, {"rank": int, "pareto": lambda text: text == "1"})
+        return self._read_table(ARCHITECTURES)
 
-    def ranking(self) -> list[dict[str, Any]]:
-        """Return :meth:`architectures` of a search that has come to them.
+    def _write_table(self, name: str, architectures: Sequence[MeasuredArchitecture]) -> None:
+        self._write_csv(name, [to_row(entry, _COLUMNS[name]) for entry in architectures])
 
-        Raises
-        ------
-        OutputFolderError
-            If the search has not ended, or the file is damaged.
-        """
-        rows = self.architectures()
-        if not rows:
-            done, planned = len(self.epochs()), self.about()["settings"].get("epochs")
-            raise OutputFolderError(
-                f"{self.path}: architectures are ranked when the search ends; {done} of {planned} epochs are "
-                f"done, {'wait for the rest' if self.running else 'start hnas search again to go on'}"
-            )
-        return rows
-
-    def _read_architectures(self, name: str, own: Mapping[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
-        """Read a table of architectures with columns of its own beside those that all have."""
-        kinds: dict[str, Callable[[str], Any]] = {**own, "reward": float, "psnr": float, "gmacs": float}
-        kinds |= {"params": int, "position": int, "genotype": Genotype.from_string}
+    def _read_table(self, name: str) -> list[MeasuredArchitecture]:
+        rows = self._read_csv(name)
+        weight = self.reward_weight if rows else 0.0
         try:
-            return [{column: read(row[column]) for column, read in kinds.items()} for row in self._read_csv(name)]
+            return [from_row(row, _COLUMNS[name], weight) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise OutputFolderError(f"{self.path / name}: damaged ({error})") from None

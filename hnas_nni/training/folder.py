@@ -23,7 +23,8 @@ from typing import Any
 from hnas_nni.network.model_file import save
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.output_folder import EPOCHS, SETTINGS, TENSORBOARD, OutputFolder, OutputFolderError
-from hnas_nni.training.settings import option
+from hnas_nni.settings.options import in_words
+from hnas_nni.training.settings import TrainingSettings
 
 BEST = "best.safetensors"
 LAST = "last.safetensors"
@@ -53,7 +54,11 @@ class TrainingFolder(OutputFolder):
             return
         for name, value in settings.items():
             if stored[name] != value:
-                which = "another architecture" if name == _GENOTYPE else f"{option(name)} {_shown(stored[name])}"
+                which = (
+                    "another architecture"
+                    if name == _GENOTYPE
+                    else f"{TrainingSettings.named(name)} {in_words(stored[name])}"
+                )
                 raise OutputFolderError(
                     f"{self.path}: was made with {which}; give the same, another --out, or --force to start over"
                 )
@@ -105,7 +110,3 @@ class TrainingFolder(OutputFolder):
 def is_first_process() -> bool:
     """Whether this is not one of the further processes that Lightning starts for further devices."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -94,7 +94,6 @@ def train(
     ValueError, OSError
         If settings, images, the folder or the devices do not fit.
     """
-    settings.check()
     genotype.check_layers(settings.layers)
     folder = TrainingFolder(out)
     noted = {"genotype": str(genotype), **settings.to_dict()}
@@ -125,7 +124,7 @@ def train(
 
 def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
     torch.manual_seed(settings.seed)
-    network = genotype.build(settings.scale, settings.channels, settings.layers)
+    network = HNASNetwork(genotype, settings.scale, settings.channels, settings.layers)
     if settings.first_weights == "interpolation":
         interpolate(network)
     if settings.init is not None:

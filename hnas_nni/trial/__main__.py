@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
 from hnas_nni.network.model_header import MODEL_FILE
-from hnas_nni.settings import FIRST_WEIGHTS
+from hnas_nni.settings.options import add_options, given
 from hnas_nni.trial.evaluation import evaluate
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
@@ -50,60 +50,25 @@ def _parser() -> argparse.ArgumentParser:
         description="Evaluate one architecture: train it for a few steps, report PSNR, multiply-adds and reward. "
         "Under NNI the architecture comes from the tuner; by hand it is --genotype.",
         epilog="example: python -m hnas_nni.trial --genotype HNAS-A --layers 12 --steps 200",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    default = TrialSettings()
     parser.add_argument("--genotype", metavar="FILE", help="a genotype's JSON file, HNAS-A, HNAS-B, HNAS-C or random")
-    parser.add_argument("--data", default=default.data, help='folder of images, or "photos" for those that come along')
-    parser.add_argument("--limit", type=int, default=default.limit, help="images of each split at most; 0 for all")
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=default.scale, help="upscaling factor")
-    parser.add_argument("--channels", type=int, default=default.channels, help="C, channels of an operation")
-    parser.add_argument("--layers", type=int, default=default.layers, help="L, blocks of the network")
-    parser.add_argument("--steps", type=int, default=default.steps, help="training steps")
-    parser.add_argument("--batch", type=int, default=default.batch, help="patches in a step")
-    parser.add_argument("--patch", type=int, default=default.patch, help="side of a patch in HR pixels")
-    parser.add_argument(
-        "--learning-rate", type=float, default=default.learning_rate, help="at the first step; decays by a cosine"
-    )
-    parser.add_argument(
-        "--measured-patches", type=int, default=default.measured_patches, help="patches that PSNR is measured on"
-    )
-    parser.add_argument("--reports", type=int, default=default.reports, help="intermediate PSNRs to report")
-    parser.add_argument(
-        "--first-weights",
-        choices=FIRST_WEIGHTS,
-        default=default.first_weights,
-        help="those of an interpolation, or random ones as the authors' code has; give these --learning-rate 1e-3",
-    )
-    parser.add_argument("--seed", type=int, default=default.seed, help="seed of weights, batches and data split")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default.device, help="where to compute")
-    parser.add_argument("--threads", type=int, default=default.threads, help="CPU threads; 0 for torch's default")
-    parser.add_argument(
-        "--lambda",
-        dest="reward_lambda",
-        type=float,
-        help="weight of PSNR against cost in the reward; left out: the tuner's, or else 0.6",
-    )
-    parser.add_argument("--cost-scale", type=float, help="dB that a GMAC costs; left out: the tuner's, or else 0.05")
     parser.add_argument(
         "--shared-weights", type=Path, metavar="FILE", help="database of shared weights (under NNI: the experiment's)"
     )
     parser.add_argument("--no-sharing", action="store_true", help="train each architecture from scratch")
-    parser.add_argument("--output", type=Path, help=f"folder for {MODEL_FILE} (under NNI: the trial's)")
+    parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for {MODEL_FILE} (under NNI: the trial's)")
+    add_options(parser, TrialSettings)
+    add_options(parser, JointReward, dict.fromkeys(JointReward.stated(), "the tuner's, or else {}"))
     return parser
 
 
 def _reward(options: argparse.Namespace, from_tuner: JointReward | None) -> JointReward:
-    given = {
-        name: value
-        for name, value in (("weight", options.reward_lambda), ("cost_scale", options.cost_scale))
-        if value is not None
-    }
+    chosen = given(options, JointReward)
     if from_tuner is None:
-        return JointReward(**given)
-    for name, value in given.items():
+        return JointReward(**chosen)
+    for name, value in chosen.items():
         if value != getattr(from_tuner, name):
-            option = "--lambda" if name == "weight" else "--cost-scale"
+            option = JointReward.flag(name)
             raise ValueError(
                 f"{option}: {value} here but {getattr(from_tuner, name)} in the tuner's classArgs; remove one of them"
             )
@@ -168,9 +133,8 @@ def _save(network: HNASNetwork, folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a trial from the command line; returns the exit code, 2 for bad input."""
     options = _parser().parse_args(arguments)
-    settings = TrialSettings(**{name: getattr(options, name) for name in TrialSettings.__dataclass_fields__})
     try:
-        settings.check()
+        settings = TrialSettings(**given(options, TrialSettings))
         _reward(options, None)
         if os.environ.get("NNI_PLATFORM"):
             _run_under_nni(options, settings)

@@ -68,7 +68,6 @@ def evaluate(
     ValueError
         If settings, data, genotype or shared weights do not fit.
     """
-    settings.check()
     genotype.check_layers(settings.layers)
     import torch
 
@@ -76,6 +75,7 @@ def evaluate(
     from hnas_nni.data import PatchSampler, fixed_patches, load_splits
     from hnas_nni.network.devices import choose_device
     from hnas_nni.network.first_weights import interpolate
+    from hnas_nni.network.network import HNASNetwork
     from hnas_nni.training.step import Adam, cosine_learning_rate, patch_psnr, training_step
 
     device = choose_device(settings.device)
@@ -87,7 +87,7 @@ def evaluate(
     )
     seed = settings.seed + 100_003 * number
     torch.manual_seed(seed)
-    network = genotype.build(**sizes)
+    network = HNASNetwork(genotype, **sizes)
     if settings.first_weights == "interpolation":
         interpolate(network)
     store = None

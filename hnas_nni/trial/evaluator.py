@@ -5,10 +5,9 @@ Importing this module loads NNI and Lightning; nothing else of :mod:`hnas_nni` i
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import nni
 import torch
@@ -18,8 +17,7 @@ from torch import nn
 
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.network.operations import SCALES
-from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, check_choice, check_images
+from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, Setting, Settings, shared
 from hnas_nni.training.batches import PatchBatches
 from hnas_nni.training.quiet import silence_lightning
 from hnas_nni.trial.evaluation import TrialResult
@@ -41,6 +39,42 @@ _QUIET = {
     "devices": 1,
 }
 """Lightning's settings for the many short trainings of a search; the caller's go before them."""
+
+
+@dataclass(frozen=True)
+class EvaluatorSettings(Settings):
+    """What decides an evaluation; the scale is that of the model space.
+
+    Without a learning rate a supernet has the paper's 1e-3, and one architecture that of
+    :class:`hnas_nni.trial.TrialSettings`. An evaluation of one architecture measures that once, whatever
+    `architectures_per_epoch` says. A supernet does not start from `first_weights`, but as the space's `normalization`
+    says.
+    """
+
+    as_options: ClassVar[bool] = False
+
+    train_data: str = shared.DATA(EMBEDDED)
+    validation_data: str | None = shared.VALIDATION(None)
+    scale: int = shared.SCALE(2)
+    weight: float = shared.REWARD_LAMBDA(JointReward.weight)
+    cost_scale: float = shared.COST_SCALE(JointReward.cost_scale)
+    patch_size: int = shared.PATCH(96)
+    batch: int = shared.BATCH(16)
+    epochs: int = shared.EPOCHS(1)
+    steps_per_epoch: int = shared.STEPS_PER_EPOCH(100)
+    learning_rate: float | None = shared.LEARNING_RATE(None)
+    measured_patches: int = shared.MEASURED_PATCHES(32)
+    architectures_per_epoch: int = Setting(
+        int, "validation batches of an epoch: as often a one-shot strategy's controller learns", least=1
+    )(20)
+    limit: int = shared.LIMIT(0)
+    first_weights: str = FIRST_WEIGHTS("interpolation")
+    seed: int = shared.SEED(0)
+
+    def check(self) -> None:
+        """Check the settings; not those that NNI has to choose yet, which come with values later."""
+        if not any(isinstance(value, Mutable) for value in vars(self).values()):
+            super().check()
 
 
 @nni.trace
@@ -68,35 +102,10 @@ class SuperResolution(Lightning):
     validation_data
         Another one, for example Set5. One-shot strategies take it as the validation split, in place of images that
         :func:`hnas_nni.data.load_splits` holds out; a trial trains on all of `train_data` and is measured on this.
-    scale
-        Upscaling factor, that of the model space.
-    weight
-        lambda of the reward in 0..1: 1 looks at PSNR alone, 0 at the cost alone.
-    cost_scale
-        What a billion multiply-adds at a 3x480x480 input costs, in dB.
-    patch_size, batch
-        Side of a patch in HR pixels, a multiple of the scale, and patches in a training step.
-    epochs, steps_per_epoch
-        Length of the training.
-    learning_rate
-        At the first step; a cosine takes it to a hundredth. None: for a supernet the paper's 1e-3, for one architecture
-        that of :class:`hnas_nni.trial.TrialSettings`.
-    measured_patches
-        How many patches PSNR is read on.
-    architectures_per_epoch
-        How many validation batches a one-shot strategy has in an epoch: as often its controller learns, and as many
-        sampled architectures are measured for the log. An evaluation of one architecture measures that once.
-    limit
-        At most so many images of each split; 0 for all.
-    first_weights
-        In the evaluation of one architecture: "interpolation" lets it start as an interpolation of the image
-        (:func:`hnas_nni.network.first_weights.interpolate`), "torch" with the weights that it comes with. A supernet
-        starts as the space's `normalization` says.
-    seed
-        Decides the split, initial weights (in trials) and batches.
-    **trainer_kwargs
-        For Lightning's Trainer, for example ``precision="16-mixed"`` or ``enable_progress_bar=True``. Without
-        ``accelerator`` a GPU is used where there is one.
+    **settings
+        Those of :class:`EvaluatorSettings`. All others are for Lightning's Trainer, for example
+        ``precision="16-mixed"`` or ``enable_progress_bar=True``. Without ``accelerator`` a GPU is used where there is
+        one.
 
     Raises
     ------
@@ -116,36 +125,19 @@ class SuperResolution(Lightning):
     >>> experiment.run()  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        train_data: str = EMBEDDED,
-        validation_data: str | None = None,
-        scale: int = 2,
-        weight: float = JointReward.weight,
-        cost_scale: float = JointReward.cost_scale,
-        patch_size: int = 96,
-        batch: int = 16,
-        epochs: int = 1,
-        steps_per_epoch: int = 100,
-        learning_rate: float | None = None,
-        measured_patches: int = 32,
-        architectures_per_epoch: int = 20,
-        limit: int = 0,
-        first_weights: str = "interpolation",
-        seed: int = 0,
-        **trainer_kwargs: Any,
-    ) -> None:
-        settings = {name: value for name, value in locals().items() if name not in {"self", "__class__"}}
-        if not any(isinstance(value, Mutable) for value in settings.values()):  # NNI puts in values later
-            _check(settings)
-        self.seed = seed
-        self._interpolates = first_weights == "interpolation"
-        self._trainer_kwargs = {"max_epochs": epochs, **_QUIET, **trainer_kwargs}
-        self._measured = MeasuredBatches(architectures_per_epoch)
-        batches = PatchBatches(batch, steps_per_epoch)
+    def __init__(self, train_data: str = EMBEDDED, validation_data: str | None = None, **settings: Any) -> None:
+        stated = EvaluatorSettings.stated()
+        own = {name: value for name, value in settings.items() if name in stated}
+        told = EvaluatorSettings(train_data=train_data, validation_data=validation_data, **own)
+        others = {name: value for name, value in settings.items() if name not in stated}
+        self.seed = told.seed
+        self._interpolates = told.first_weights == "interpolation"
+        self._trainer_kwargs = {"max_epochs": told.epochs, **_QUIET, **others}
+        self._measured = MeasuredBatches(told.architectures_per_epoch)
+        batches = PatchBatches(told.batch, told.steps_per_epoch)
         silence_lightning()
         super().__init__(
-            SuperResolutionModule(settings, batches, self._measured),
+            SuperResolutionModule(vars(told), batches, self._measured),
             Trainer(**self._trainer_kwargs),
             train_dataloaders=DataLoader(batches, batch_size=None),
             val_dataloaders=DataLoader(self._measured, batch_size=None),
@@ -177,23 +169,3 @@ class SuperResolution(Lightning):
         super().evaluate(model)
         result: TrialResult = self.module.result
         return result
-
-
-def _check(settings: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first setting that can't be, before anything is loaded."""
-    JointReward(settings["weight"], settings["cost_scale"])
-    least = dict.fromkeys(("batch", "epochs", "steps_per_epoch", "measured_patches", "architectures_per_epoch"), 1)
-    for name, minimum in {**least, "limit": 0}.items():
-        value = settings[name]
-        if not isinstance(value, int) or value < minimum:
-            raise ValueError(f"{name}: {value!r} is not valid; give an integer of at least {minimum}")
-    scale, patch_size, rate = settings["scale"], settings["patch_size"], settings["learning_rate"]
-    if scale not in SCALES:
-        raise ValueError(f"scale: {scale!r} is not supported; valid are {', '.join(map(str, SCALES))}")
-    if patch_size < scale or patch_size % scale:
-        raise ValueError(f"patch_size: {patch_size} is not valid; give a multiple of the scale {scale}")
-    if rate is not None and not 0 < rate < math.inf:
-        raise ValueError(f"learning_rate: {rate} is not valid; give a number above 0")
-    for name in ("train_data", "validation_data"):
-        check_images(name, settings[name])
-    check_choice("first_weights", settings["first_weights"], FIRST_WEIGHTS)

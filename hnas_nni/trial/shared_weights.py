@@ -27,7 +27,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from hnas_nni.architecture.genotype import INPUT_NODES
+from hnas_nni.architecture.cells import INPUT_NODES
 from hnas_nni.network.first_weights import divide_by_paths, multiply_by_paths
 from hnas_nni.network.network import CellBlock, HNASNetwork, block_cells
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple, Sample, SampleValidationError
 
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, EDGES_PER_NODE, NODES, input_label
+from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label
+from hnas_nni.architecture.spaces import PAPER
 
 _INPUT_LABELS = frozenset(
-    input_label(cell, node, slot) for cell in CELL_OPERATIONS for node in NODES for slot in range(EDGES_PER_NODE)
+    input_label(cell, node, slot) for cell in PAPER.cells for node in NODES for slot in range(EDGES_PER_NODE)
 )
 
 

@@ -12,14 +12,9 @@ from nni.mutable import MutableExpression
 from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedCell
 
-from hnas_nni.architecture.genotype import (
-    CELL_OPERATIONS,
-    EDGES_PER_NODE,
-    NODES,
-    POSITION_LABEL,
-    input_label,
-    operation_label,
-)
+from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.spaces import PAPER
 
 Distribution = dict[tuple[str, ...], dict[tuple[Any, ...], torch.Tensor]]
 """Independent groups of choices, and the probability of each combination of their values."""
@@ -67,7 +62,7 @@ def supernet_distribution(space: Any) -> Distribution:
     distribution: Distribution = {
         (POSITION_LABEL,): {(position,): share for position, share in zip(positions, shares, strict=True)}
     }
-    for name in CELL_OPERATIONS:
+    for name in PAPER.cells:
         # All cells of a kind share their weights.
         cell = getattr(blocks, name)[0]
         for node, slot in product(NODES, range(EDGES_PER_NODE)):

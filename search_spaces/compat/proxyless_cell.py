@@ -12,7 +12,7 @@ from nni.nas.oneshot.pytorch.supermodule.proxyless import _ProxylessFunction
 from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from torch import nn
 
-from hnas_nni.architecture.genotype import INPUT_NODES, NODES
+from hnas_nni.architecture.cells import INPUT_NODES, NODES
 
 Memo = dict[str, Any]
 

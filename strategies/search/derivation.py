@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from tqdm import tqdm
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import paper_networks
 from hnas_nni.searches.pareto import pareto_set
-from hnas_nni.searches.search_folder import ARCHITECTURE_COLUMNS, best_first
+from hnas_nni.searches.record import MeasuredArchitecture, best_first
 from hnas_nni.trial.reward import JointReward
 from strategies.search.supernet_training import SupernetTraining
 from strategies.supernet_policy import Architecture, SupernetPolicy
 
 
-def measure(architecture: Architecture, training: SupernetTraining, reward: JointReward) -> dict[str, Any]:
-    """Return what an architecture reaches on the validation images with the shared weights of now, and its cost.
-
-    Returns
-    -------
-    dict
-        ``reward``, ``psnr``, ``gmacs``, ``params``, ``position`` and ``genotype``, a :class:`Genotype`.
-    """
+def measure(architecture: Architecture, training: SupernetTraining, reward: JointReward) -> MeasuredArchitecture:
+    """Return what an architecture reaches on the validation images with the shared weights of now, and its cost."""
     psnr = training.validation_psnr(architecture)
     cost = training.cost(architecture)
-    genotype = Genotype.from_sample(architecture.sample)
-    return {
-        "reward": reward(psnr, cost.gmacs),
-        "psnr": psnr,
-        "gmacs": cost.gmacs,
-        "params": cost.params,
-        "position": genotype.position,
-        "genotype": genotype,
-    }
+    return MeasuredArchitecture(
+        genotype=Genotype.from_sample(architecture.sample),
+        reward=reward(psnr, cost.gmacs),
+        psnr=psnr,
+        gmacs=cost.gmacs,
+        params=cost.params,
+        reward_weight=reward.weight,
+    )
 
 
 def derive(
@@ -43,7 +36,7 @@ def derive(
     candidates: int,
     rank_by: str = "reward",
     progress: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[MeasuredArchitecture]:
     """Draw architectures from the policy, measure them with shared weights on the validation images, and rank them.
 
     Parameters
@@ -61,31 +54,24 @@ def derive(
 
     Returns
     -------
-    list of dict
-        Best first, with the columns :data:`hnas_nni.searches.search_folder.ARCHITECTURE_COLUMNS` and
-        :class:`Genotype` objects.
+    list of MeasuredArchitecture
+        Best first, with their ranks and whether they are in the Pareto set.
     """
     drawn = tqdm(policy.draw_distinct(candidates), desc="derive", disable=not progress)
-    rows = best_first((measure(architecture, training, reward) for architecture in drawn), rank_by)
-    front = pareto_set([(row["psnr"], row["gmacs"]) for row in rows])
-    ranked = [{**row, "rank": index + 1, "pareto": int(index in front)} for index, row in enumerate(rows)]
-    return [{column: row[column] for column in ARCHITECTURE_COLUMNS} for row in ranked]
+    ranking = best_first((measure(architecture, training, reward) for architecture in drawn), rank_by)
+    front = pareto_set([(entry.psnr, entry.gmacs) for entry in ranking])
+    return [replace(entry, rank=index + 1, pareto=index in front) for index, entry in enumerate(ranking)]
 
 
 def measure_paper_networks(
     policy: SupernetPolicy, training: SupernetTraining, reward: JointReward, layers: int
-) -> list[dict[str, Any]]:
+) -> list[MeasuredArchitecture]:
     """Measure the paper's cells in networks of the search's size as :func:`derive` measures its candidates.
 
     They show where the search's architectures stand, and take no part in the ranking. In networks of fewer blocks
     than the paper's the upsampling cell comes last (:func:`hnas_nni.architecture.paper.paper_networks`).
-
-    Returns
-    -------
-    list of dict
-        With the columns :data:`hnas_nni.searches.search_folder.PUBLISHED_COLUMNS` and :class:`Genotype` objects.
     """
     return [
-        {"name": name, **measure(policy.architecture_of(genotype.to_sample()), training, reward)}
+        replace(measure(policy.architecture_of(genotype.to_sample()), training, reward), published=name)
         for name, genotype in paper_networks(layers).items()
     ]

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,12 +22,21 @@ from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device
 from hnas_nni.network.model_file import save
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
-from hnas_nni.searches.search_folder import CHECKPOINT, SUPERNET, WINNER_WEIGHTS, SearchFolder
+from hnas_nni.searches.record import MeasuredArchitecture
+from hnas_nni.searches.search_folder import (
+    CHECKPOINT,
+    MEASURED_COLUMNS,
+    SUPERNET,
+    WINNER_WEIGHTS,
+    SearchFolder,
+    from_row,
+    to_row,
+)
 from hnas_nni.training.step import cosine_learning_rate
 from strategies.layout import NETWORK_LEVEL
 from strategies.search.derivation import derive, measure, measure_paper_networks
 from strategies.search.progress import TensorBoardLog
-from strategies.search.settings import SearchSettings, option
+from strategies.search.settings import SearchSettings
 from strategies.search.supernet_training import SupernetTraining, make_supernet
 from strategies.supernet_policy import Architecture, SupernetPolicy
 
@@ -83,10 +93,10 @@ class WeightSharingSearch:
         self._on_epoch = on_epoch
         self._progress = progress
         self._rows: list[dict[str, float]] = []
-        self._measured: list[dict[str, Any]] = []
+        self._measured: list[MeasuredArchitecture] = []
         self._seconds = 0.0
 
-    def run(self) -> list[dict[str, Any]]:
+    def run(self) -> list[MeasuredArchitecture]:
         """Search to the end, and return the ranking, best first: see :meth:`SearchFolder.architectures`."""
         self._check_folder()
         if self.folder.exists and self.folder.finished:
@@ -103,8 +113,9 @@ class WeightSharingSearch:
         found = self.folder.about()["settings"]
         for name, value in self.settings.to_dict().items():
             if found.get(name) != value:
+                option = SearchSettings.named(name)
                 raise OutputFolderError(
-                    f"{self.folder.path}: holds a search with {option(name)} {found.get(name)}, not {value}; "
+                    f"{self.folder.path}: holds a search with {option} {found.get(name)}, not {value}; "
                     "give the same settings to go on with it, or another folder"
                 )
 
@@ -209,32 +220,29 @@ class WeightSharingSearch:
         if not math.isfinite(loss):
             raise ValueError(f"--learning-rate: training diverged in epoch {self._epoch + 1}; give a smaller one")
         measured = [
-            measure(architecture, self.training, settings.reward())
+            replace(measure(architecture, self.training, settings.reward()), epoch=self._epoch + 1)
             for architecture in self.policy.draw(settings.validation_architectures)
         ]
-        psnrs = [entry["psnr"] for entry in measured]
+        found = {name: [getattr(entry, name) for entry in measured] for name in ("psnr", "reward", "gmacs")}
         statistics = self.policy.statistics()
-        positions = statistics["network"][POSITION_LABEL]
+        positions = statistics.network[POSITION_LABEL]
         steps = settings.controller_steps
         row = {
             "epoch": self._epoch + 1,
             "seconds": round(self._elapsed(), 3),
             "loss": loss,
             **{name: total / steps if steps else math.nan for name, total in self._sums.items()},
-            "validation_psnr": fmean(psnrs),
-            "validation_psnr_best": max(psnrs),
-            **{f"validation_{name}": fmean(entry[name] for entry in measured) for name in ("reward", "gmacs")},
-            **{f"entropy_{name}": statistics["entropy"][name] for name in ("normal", "upsampling")},
-            "entropy_position": statistics["entropy"][NETWORK_LEVEL],
+            "validation_psnr": fmean(found["psnr"]),
+            "validation_psnr_best": max(found["psnr"]),
+            **{f"validation_{name}": fmean(found[name]) for name in ("reward", "gmacs")},
+            **{f"entropy_{name}": statistics.entropy[name] for name in ("normal", "upsampling")},
+            "entropy_position": statistics.entropy[NETWORK_LEVEL],
             "weight_learning_rate": self._learning_rate((self._epoch + 1) * settings.weight_steps - 1),
             "controller_learning_rate": settings.controller_learning_rate,
             **{f"position_{position}": share for position, share in positions.items()},
         }
         self._rows.append(row)
-        # Plain data, as the checkpoint takes it.
-        self._measured += [
-            {"epoch": self._epoch + 1, **entry, "genotype": str(entry["genotype"])} for entry in measured
-        ]
+        self._measured += measured
         self._epoch, self._step = self._epoch + 1, 0
         self._sums = dict.fromkeys(self._sums, 0.0)
         self._loss = torch.zeros((), device=self._device)
@@ -248,21 +256,21 @@ class WeightSharingSearch:
             self.folder.write_measured(self._measured)
             self.folder.write_epochs(self._rows)
 
-    def _finish(self) -> list[dict[str, Any]]:
+    def _finish(self) -> list[MeasuredArchitecture]:
         settings = self.settings
-        rows = derive(
+        ranking = derive(
             self.policy, self.training, settings.reward(), settings.candidates, settings.rank_by, self._progress
         )
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.training.supernet.state_dict().items()}
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
         with replacing(self.folder.path / SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
-        save(self.training.supernet.freeze(rows[0]["genotype"].to_sample()), self.folder.path / WINNER_WEIGHTS)
+        save(self.training.supernet.freeze(ranking[0].genotype.to_sample()), self.folder.path / WINNER_WEIGHTS)
         self.folder.write_published(
             measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
         )
-        self.folder.write_architectures(rows)
-        return self.folder.architectures()
+        self.folder.write_architectures(ranking)
+        return ranking
 
     def _learning_rate(self, step: int) -> float:
         total = self.settings.epochs * self.settings.weight_steps
@@ -278,7 +286,7 @@ class WeightSharingSearch:
             "seconds": self._elapsed(),
             "images": self._digest,
             "rows": self._rows,
-            "measured": self._measured,
+            "measured": [to_row(entry, MEASURED_COLUMNS) for entry in self._measured],
             "sums": self._sums,
             "loss": self._loss,
             "paths": [list(path.choices) for path in self._paths],
@@ -304,7 +312,8 @@ class WeightSharingSearch:
                 sampler.load_state_dict(saved)
             self._epoch, self._step, self._seconds = state["epoch"], state["step"], state["seconds"]
             self._rows, self._sums, self._loss = state["rows"], state["sums"], state["loss"]
-            self._measured = state["measured"]
+            weight = self.settings.reward().weight
+            self._measured = [from_row(row, MEASURED_COLUMNS, weight) for row in state["measured"]]
             self._paths = [self.policy.architecture(choices) for choices in state["paths"]]
         except OutputFolderError:
             raise

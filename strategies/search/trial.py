@@ -31,11 +31,11 @@ def with_parameters(settings: SearchSettings, parameters: Mapping[str, Any]) -> 
     ValueError
         If a parameter is not a setting of a search, or out of range.
     """
-    names = {"reward_lambda" if name == "lambda" else name: name for name in parameters}
-    for name, given in names.items():
-        if name not in SearchSettings.__dataclass_fields__:
+    names = {setting.option or name: name for name, (setting, _) in SearchSettings.stated().items()}
+    for given in parameters:
+        if given not in names:
             raise ValueError(f"{given}: not a setting of a search; see hnas search --help")
-    return replace(settings, **{name: parameters[given] for name, given in names.items()})
+    return replace(settings, **{names[given]: value for given, value in parameters.items()})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,12 +76,12 @@ def _run(settings: SearchSettings) -> None:
     best = WeightSharingSearch(settings, folder, command=" ".join(sys.argv), on_epoch=report).run()[0]
     nni.report_final_result(
         {
-            "default": best["reward"],
-            "psnr": best["psnr"],
-            "gmacs": best["gmacs"],
-            "params": best["params"],
-            "position": best["position"],
-            "genotype": str(best["genotype"]),
+            "default": best.reward,
+            "psnr": best.psnr,
+            "gmacs": best.gmacs,
+            "params": best.params,
+            "position": best.genotype.position,
+            "genotype": str(best.genotype),
         }
     )
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype, GenotypeError
-from hnas_nni.architecture.genotype import NORMAL_OPERATIONS, UPSAMPLING_OPERATIONS
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
 
 seeds = st.integers(0, 2**32)
 
@@ -48,8 +49,8 @@ def test_random_is_repeatable_and_reaches_everything() -> None:
     rng = random.Random(0)
     drawn = [Genotype.random(rng, layers=5) for _ in range(300)]
     assert {genotype.position for genotype in drawn} == {1, 2, 3, 4, 5}
-    assert {edge.operation for g in drawn for edge in g.normal.edges} == set(NORMAL_OPERATIONS)
-    assert {edge.operation for g in drawn for edge in g.upsampling.edges} == set(UPSAMPLING_OPERATIONS)
+    assert {edge.operation for g in drawn for edge in g.normal.edges} == set(candidates(PAPER, "normal"))
+    assert {edge.operation for g in drawn for edge in g.upsampling.edges} == set(candidates(PAPER, "upsampling"))
     assert {g.normal.edges[-1].source for g in drawn} == {0, 1, 2, 3, 4}
     assert len(set(drawn)) == 300
 

@@ -11,7 +11,7 @@ from report_runs import write_run
 
 from hnas_nni import HNAS_A, Genotype
 from hnas_nni.cli import main
-from hnas_nni.searches import rank, read_trials
+from hnas_nni.searches import read_experiment
 
 
 def test_ranks_the_latest_search(
@@ -21,24 +21,24 @@ def test_ranks_the_latest_search(
     assert main(["best"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert finished_search.id in lines[0] and "6 trials: 5 succeeded, 1 failed" in lines[0]
-    ranking = rank(read_trials(finished_search.directory))
+    ranking = read_experiment(finished_search.directory).ranking()
     assert lines[2].split()[:3] == ["rank", "lambda", "reward"]
     for line, entry in zip(lines[3:-2], ranking, strict=True):
         place, weight, reward, psnr, gmacs, params, position, number, trial, *evaluated = line.split()
-        assert float(weight) == entry.trial.reward_weight
-        assert int(place) == ranking.index(entry) + 1
-        assert float(reward) == pytest.approx(entry.trial.reward, abs=1e-4)
-        assert float(psnr) == pytest.approx(entry.trial.psnr, abs=1e-3)
-        assert float(gmacs) == pytest.approx(entry.trial.gmacs, abs=1e-2)
-        assert int(params.replace(",", "")) == entry.trial.params == 1000 * int(position)
+        assert float(weight) == entry.reward_weight
+        assert int(place) == entry.rank == ranking.index(entry) + 1
+        assert float(reward) == pytest.approx(entry.reward, abs=1e-4)
+        assert float(psnr) == pytest.approx(entry.psnr, abs=1e-3)
+        assert float(gmacs) == pytest.approx(entry.gmacs, abs=1e-2)
+        assert int(params.replace(",", "")) == entry.params == 1000 * int(position)
         assert (int(number), trial) == (entry.trial.number, f"({entry.trial.id})")
-        assert evaluated == (["once"] if entry.trials == 1 else [str(entry.trials), "times"])
+        assert evaluated == (["once"] if entry.evaluated == 1 else [str(entry.evaluated), "times"])
 
 
 def test_one_lambda_of_several(finished_search: RunningExperiment, capsys: pytest.CaptureFixture[str]) -> None:
     """Rewards of different lambda can't be compared, so that they can be looked at apart."""
-    folder, trials = str(finished_search.directory), read_trials(finished_search.directory)
-    weights = sorted({trial.reward_weight for trial in trials if trial.finished})
+    folder, finished = str(finished_search.directory), read_experiment(finished_search.directory).finished
+    weights = sorted({entry.reward_weight for entry in finished})
     assert weights == [0.2, 0.9]
     assert main(["best", folder]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
@@ -47,10 +47,10 @@ def test_one_lambda_of_several(finished_search: RunningExperiment, capsys: pytes
         assert main(["best", folder, "--lambda", str(weight), "--json"]) == 0
         best = json.loads(capsys.readouterr().out)["best"]
         assert {entry["lambda"] for entry in best} == {weight}
-        own = [trial for trial in trials if trial.finished and trial.reward_weight == weight]
-        for trial in own:  # what the reward says of itself
-            assert trial.reward == pytest.approx(weight * trial.psnr - (1 - weight) * 0.05 * trial.gmacs)
-        assert best[0]["reward"] == max(trial.reward for trial in own)
+        own = [entry for entry in finished if entry.reward_weight == weight]
+        for entry in own:  # what the reward says of itself
+            assert entry.reward == pytest.approx(weight * entry.psnr - (1 - weight) * 0.05 * entry.gmacs)
+        assert best[0]["reward"] == max(entry.reward for entry in own)
         assert sum(entry["evaluated"] for entry in best) == len(own)
     assert main(["best", folder, "--lambda", "0.5"]) == 2
     assert "--lambda: no finished trial has 0.5; theirs are 0.2, 0.9" in capsys.readouterr().err
@@ -65,18 +65,18 @@ def test_ranks_a_run_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert lines[0] == f"search x2 ({len(rows)} architectures ranked, lambda 0.6) in {run.path}"
     for line, row in zip(lines[3:7], rows[:4], strict=True):
         place, reward, psnr, gmacs, params, position, pareto = line.split()
-        assert (int(place), int(position)) == (row["rank"], row["genotype"].position)
-        assert float(reward) == pytest.approx(row["reward"], abs=1e-4)
-        assert float(psnr) == pytest.approx(row["psnr"], abs=1e-3)
-        assert float(gmacs) == pytest.approx(row["gmacs"], abs=1e-2)
-        assert int(params.replace(",", "")) == row["params"]
-        assert (pareto == "yes") is row["pareto"]
+        assert (int(place), int(position)) == (row.rank, row.genotype.position)
+        assert float(reward) == pytest.approx(row.reward, abs=1e-4)
+        assert float(psnr) == pytest.approx(row.psnr, abs=1e-3)
+        assert float(gmacs) == pytest.approx(row.gmacs, abs=1e-2)
+        assert int(params.replace(",", "")) == row.params
+        assert (pareto == "yes") is row.pareto
     assert lines[7] == f"and {len(rows) - 4} more; --top {len(rows)} shows all"
     assert Genotype.from_json(out) == Genotype.from_json(run.path / "winner.json")
     assert main(["best", str(run.path), "--json", "--top", "2"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["run"], document["lambda"], len(document["best"])) == ("x2", 0.6, 2)
-    assert Genotype.from_dict(document["best"][0]["genotype"]) == rows[0]["genotype"]
+    assert Genotype.from_dict(document["best"][0]["genotype"]) == rows[0].genotype
 
 
 def test_top_and_json(finished_search: RunningExperiment, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,9 +86,9 @@ def test_top_and_json(finished_search: RunningExperiment, capsys: pytest.Capture
     assert main(["best", folder, "--json", "--top", "2"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["trials"] == {"SUCCEEDED": 5, "FAILED": 1}
-    ranking = rank(read_trials(folder))[:2]
+    ranking = read_experiment(folder).ranking()[:2]
     assert [Genotype.from_dict(entry["genotype"]) for entry in document["best"]] == [e.genotype for e in ranking]
-    assert [entry["reward"] for entry in document["best"]] == [entry.trial.reward for entry in ranking]
+    assert [entry["reward"] for entry in document["best"]] == [entry.reward for entry in ranking]
 
 
 def test_writes_the_winner(
@@ -104,7 +104,7 @@ def test_writes_the_winner(
         str(out),
     ]
     assert main(arguments) == 0
-    winner = rank(read_trials(finished_search.directory))[0].genotype
+    winner = read_experiment(finished_search.directory).ranking()[0].genotype
     assert Genotype.from_json(out) == winner
     assert main(["show", str(out), "--channels", "4"]) == 0
     capsys.readouterr()
@@ -123,7 +123,7 @@ def test_writes_the_winner(
         (["nosuch"], "experiment nosuch: not found in"),
         (["runs/nosuch"], "runs/nosuch: no such folder; give the folder of a search, or an experiment's id"),
         (["--working-dir", "nowhere"], "nowhere: no such folder"),
-        (["empty"], "empty: no NNI experiment here"),
+        (["empty"], "empty: neither a run of hnas search (no settings.json) nor an NNI experiment (no db/nni.sqlite)"),
         (["run", "--weights", "it.safetensors"], "--weights: run has no winner.safetensors; it is there once a search"),
         (["run", "--weights", "it.safetensors", "--out", "it.json"], "--weights: run has no winner.safetensors"),
         (["run", "--lambda", "0.2"], "--lambda: run is a search with 0.6, not 0.2"),

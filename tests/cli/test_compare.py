@@ -14,9 +14,9 @@ from PIL import Image
 from hnas_nni import HNAS_A, HNAS_B, load, save, upscale
 from hnas_nni.cli import main
 from hnas_nni.data import load_pairs
-from hnas_nni.inference.comparison import Crop
+from hnas_nni.inference.comparison import Crop, compare
 from hnas_nni.metrics import psnr_y
-from hnas_nni.report.comparison_picture import draw_comparison, stack
+from hnas_nni.report.comparison_picture import draw_comparisons
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,11 @@ pytestmark = pytest.mark.usefixtures("in_folder")
 def _expected(names: str, crops: list[Crop | None], models: tuple[str, ...] = ("first", "second")) -> np.ndarray:
     networks = {name: load(f"{name}.safetensors") for name in models}
     pairs = {pair.name: pair for pair in load_pairs("set", 2)}
-    pictures = []
+    comparisons = []
     for name, crop in zip(names, crops, strict=True):
         results = {model: upscale(pairs[name].lr, network, tile=None) for model, network in networks.items()}
-        pictures.append(draw_comparison(pairs[name], results, crop=crop))
-    return np.asarray(stack(pictures))
+        comparisons.append(compare(pairs[name], results, crop=crop))
+    return np.asarray(draw_comparisons(comparisons))
 
 
 def test_the_first_three_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,7 @@ def test_models_are_called_as_the_user_says(tmp_path: Path, capsys: pytest.Captu
     assert [model["model"] for model in image["models"]] == ["bicubic", "mini", "long run"]
     pair = {pair.name: pair for pair in load_pairs("set", 2)}["b"]
     results = {"mini": upscale(pair.lr, load("first.safetensors")), "long run": upscale(pair.lr, load(trained))}
-    drawn = draw_comparison(pair, results, crop=Crop(3, 4, 32, 24))
+    drawn = draw_comparisons([compare(pair, results, crop=Crop(3, 4, 32, 24))])
     np.testing.assert_array_equal(np.asarray(Image.open(out)), np.asarray(drawn))
     for model in image["models"][1:]:
         assert model["psnr"] == pytest.approx(psnr_y(results[model["model"]], pair.hr, 2), abs=0.01)

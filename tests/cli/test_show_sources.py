@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from hnas_nni import Genotype, load, save
 from hnas_nni.cli import main
-from hnas_nni.searches import rank, read_trials
+from hnas_nni.searches import read_experiment
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_trial_of_an_experiment(
     finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(finished_search.home))
-    ranking = rank(read_trials(finished_search.directory))
+    ranking = read_experiment(finished_search.directory).ranking()
 
     def shown(name: str) -> Genotype:
         assert main(["show", name, "--channels", "4", "--json"]) == 0
@@ -87,9 +87,9 @@ def test_an_architecture_of_a_run_folder(tmp_path: Path, capsys: pytest.CaptureF
     for name, row in (("best", rows[0]), ("1", rows[0]), ("3", rows[2]), (str(len(rows)), rows[-1])):
         assert main(["show", f"{run.path}:{name}", "--json"]) == 0
         shown = json.loads(capsys.readouterr().out)
-        assert Genotype.from_dict(shown["genotype"]) == row["genotype"]
-        assert shown["parameters"] == row["params"]  # at the size that the search had
-        assert shown["multiply_adds"] / 1e9 == pytest.approx(row["gmacs"])
+        assert Genotype.from_dict(shown["genotype"]) == row.genotype
+        assert shown["parameters"] == row.params  # at the size that the search had
+        assert shown["multiply_adds"] / 1e9 == pytest.approx(row.gmacs)
     unfinished = write_run(tmp_path / "unfinished", epochs=7, finished=False).path
     for name, message in (
         (f"{run.path}:0", f"first: has no architecture 0; give its rank, 1 to {len(rows)}, or best"),
@@ -106,7 +106,7 @@ def test_a_trial_is_shown_at_the_size_of_its_model(
     hnas_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(hnas_search.home))
-    best = rank(read_trials(hnas_search.directory))[0].trial
+    best = read_experiment(hnas_search.directory).ranking()[0]
     assert main(["show", f"{hnas_search.id}:best", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert {name: shown[name] for name in SIZES} == SIZES

@@ -14,19 +14,19 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.strategy import GridSearch
 from repository import REPOSITORY
 from rounding import same_psnr
+from table_builder import BuildSettings, SubSpaceTraining, build_table
 
 from hnas_nni.cost import count
 from hnas_nni.metrics import psnr_y_batch
 from hnas_nni.network.first_weights import multiply_by_paths
 from hnas_nni.network.network import DIV2K_MEAN_RGB, HNASNetwork
 from hnas_nni.training.step import patch_psnr
-from search_spaces.architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
 from search_spaces.path_training import PathTraining
-from search_spaces.table_builder import BuildSettings, SubSpaceTraining, build_table
 
 SETTINGS = BuildSettings(channels=1, layers=2, steps=5, batch=1, patch=16, measured_patches=3, cost_channels=2)
 
@@ -44,8 +44,8 @@ def small_subspace() -> SubSpace:
 
 
 @pytest.fixture(scope="module")
-def example() -> ModuleType:
-    path = REPOSITORY / "examples" / "compare_strategies.py"
+def program() -> ModuleType:
+    path = REPOSITORY / "benchmarks" / "compare_strategies" / "__main__.py"
     spec = importlib.util.spec_from_file_location("compare_strategies", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -167,21 +167,21 @@ def test_strategies_get_their_answers_from_the_table() -> None:
     assert all(model.metric == subspace.index(model.sample) for model in models)
 
 
-def test_evaluations_are_counted_to_the_first_that_is_good_enough(example: ModuleType) -> None:
+def test_evaluations_are_counted_to_the_first_that_is_good_enough(program: ModuleType) -> None:
     rewards = np.arange(300.0)
-    assert example.top_threshold(rewards) == 297  # three of 300
-    assert example.needed(np.array([5.0, 297.0, 299.0]), 297.0) == 2
-    assert example.needed(np.array([5.0, 296.0]), 297.0) is None
+    assert program.top_threshold(rewards) == 297  # three of 300
+    assert program.needed(np.array([5.0, 297.0, 299.0]), 297.0) == 2
+    assert program.needed(np.array([5.0, 296.0]), 297.0) is None
     runs = {"a": [np.array([5.0, 298.0]), np.array([1.0, 2.0])]}
-    row = example.summary(runs, rewards, budget=2)[1]
+    row = program.summary(runs, rewards, budget=2)[1]
     assert row == ["a", "≥ 2 ± 0", "2", "1/2", "-149.00 ± 148.00"]
-    head = example.summary({"a": [np.arange(100.0)]}, rewards, budget=120)
+    head = program.summary({"a": [np.arange(100.0)]}, rewards, budget=120)
     assert head[0][4:] == ["best of 50", "best of 100", "best of 120"]
     assert head[1][4:] == ["-250.00 ± 0.00", "-200.00 ± 0.00", "-200.00 ± 0.00"]
 
 
-def test_the_example_compares_strategies(
-    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_program_compares_strategies(
+    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subspace = default_subspace(layers=2)
     psnr = np.random.default_rng(0).normal(30, 1, len(subspace))
@@ -189,7 +189,7 @@ def test_the_example_compares_strategies(
     files = ["--csv", str(tmp_path / "out.csv"), "--plot", str(tmp_path / "out.png")]
     command = ["run", str(tmp_path / "table.npz"), "--seeds", "2", "--budget", "6", "--workers", "1", "--lambda", "1"]
     names = ["Random", "TPE", "HierarchicalRL"]
-    assert example.main([*command, *files, "--only", *names]) == 0
+    assert program.main([*command, *files, "--only", *names]) == 0
     table = capsys.readouterr().out.splitlines()
     assert [line.split("|")[1].strip() for line in table[2:]] == names
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -200,9 +200,9 @@ def test_the_example_compares_strategies(
     assert all(set(values) <= set(psnr.tolist()) for values in found.values())
     assert found["Random", "0"] != found["Random", "1"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
-    assert example.main([*command, *files]) == 2
+    assert program.main([*command, *files]) == 2
     assert "exists already" in capsys.readouterr().err
-    assert example.main([*command, "--vary", "learning_rate", "0.001", "0.1", "--vary", "conditioned", "false"]) == 0
+    assert program.main([*command, "--vary", "learning_rate", "0.001", "0.1", "--vary", "conditioned", "false"]) == 0
     names = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines()[2:]]
     settings = ["learning_rate=0.001", "learning_rate=0.1", "conditioned=false"]
     assert names == ["HierarchicalRL", *(f"HierarchicalRL, {setting}" for setting in settings)]
@@ -220,39 +220,39 @@ def test_the_example_compares_strategies(
     ],
 )
 def test_bad_input_is_one_line(
-    arguments: list[str], message: str, example: ModuleType, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, program: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert example.main(arguments) == 2
+    assert program.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
 
 
 def test_ppo_is_left_out_where_it_can_not_run(
-    example: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    program: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(example, "find_spec", lambda name: None)
-    parse = example._parser().parse_args
-    names = example._contenders(parse(["run", "table.npz"]))
-    assert names == [name for name in example.CONTENDERS if "PPO" not in name]
+    monkeypatch.setattr(program, "find_spec", lambda name: None)
+    parse = program._parser().parse_args
+    names = program._contenders(parse(["run", "table.npz"]))
+    assert names == [name for name in program.CONTENDERS if "PPO" not in name]
     assert "pip install" in capsys.readouterr().err
     with pytest.raises(ValueError, match="needs tianshou"):
-        example._contenders(parse(["run", "table.npz", "--only", "PolicyBasedRL (PPO)"]))
+        program._contenders(parse(["run", "table.npz", "--only", "PolicyBasedRL (PPO)"]))
 
 
 def test_an_incomplete_table_is_refused(
-    example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subspace = small_subspace()
     ArchitectureTable(subspace, np.full(8, np.nan), np.ones(8), {}).save(tmp_path / "table.npz")
-    assert example.main(["run", str(tmp_path / "table.npz")]) == 2
+    assert program.main(["run", str(tmp_path / "table.npz")]) == 2
     assert "is not complete; run `build`" in capsys.readouterr().err
     (tmp_path / "other.npz").write_text("no table")
-    assert example.main(["run", str(tmp_path / "other.npz")]) == 2
+    assert program.main(["run", str(tmp_path / "other.npz")]) == 2
     assert "is not an architecture table" in capsys.readouterr().err
-    assert example.main(["run", str(tmp_path / "none.npz")]) == 2
+    assert program.main(["run", str(tmp_path / "none.npz")]) == 2
 
 
-def test_the_examples_defaults_are_those_of_the_builder(example: ModuleType) -> None:
-    options = example._parser().parse_args(["build", "table.npz"])
+def test_the_programs_defaults_are_those_of_the_builder(program: ModuleType) -> None:
+    options = program._parser().parse_args(["build", "table.npz"])
     default = BuildSettings()
     assert {name: getattr(options, name) for name in vars(default)} == vars(default)

@@ -84,6 +84,7 @@ def test_commands_of_the_pages_are_accepted(page: Path, words: list[str], capsys
         assert program == "python3"
     elif program == "python":
         script = REPOSITORY / (arguments[0] if arguments[0] != "-m" else f"{arguments[1]}/__main__.py")
+        script = script / "__main__.py" if script.is_dir() else script
         source = script.read_text(encoding="utf-8")
         for option in arguments:
             name = option.removeprefix("--")
@@ -104,7 +105,7 @@ def _known_options() -> set[str]:
     parsers = [trial_parser(), make_parser(), *(parser for _, parser in subcommands(make_parser()))]
     known = {option for parser in parsers for action in parser._actions for option in action.option_strings}
     for folder in ("benchmarks", "examples", "search_spaces"):
-        for script in (REPOSITORY / folder).glob("*.py"):
+        for script in (REPOSITORY / folder).rglob("*.py"):
             # Some scripts add options in a loop over their names.
             known |= {
                 f"--{name}" for name in re.findall(r'"(?:--)?([a-z][a-z-]*)"', script.read_text(encoding="utf-8"))

@@ -98,7 +98,7 @@ def test_own_data(tmp_path: Path) -> None:
     counts = [int(number) for number in re.findall(r"(\d+) (?:weights|controller|validation)", shown)]
     others = {path.stem: read_image(path) for path in (out / "others").iterdir()}
     assert counts[2] == len(others) and sum(counts[:2]) <= len(list((out / "images").iterdir()))
-    winner = SearchFolder(out / "search").architectures()[0]["genotype"]
+    winner = SearchFolder(out / "search").architectures()[0].genotype
     network = load(next((out / "training").glob("*.safetensors")))
     assert network.genotype == winner
     figures = dict(re.findall(rf"^{len(others)} other images, (network|bicubic): (\S+) dB", shown, re.M))

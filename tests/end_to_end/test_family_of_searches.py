@@ -15,7 +15,8 @@ from nni_experiment import RunExperiment, RunningExperiment
 from hnas_nni import Genotype, load
 from hnas_nni.cli import main
 from hnas_nni.cost import cost_table
-from hnas_nni.searches import ExperimentError, find_experiment, read_trials
+from hnas_nni.searches import ExperimentError, find_experiment, read_experiment
+from hnas_nni.searches.search_folder import SearchFolder
 
 LAMBDAS = (0.2, 0.9)
 _COMMAND = (
@@ -42,38 +43,40 @@ def family(run_experiment: RunExperiment, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_trials_are_what_their_searches_found(family: RunningExperiment) -> None:
-    trials = read_trials(family.directory)
-    assert [trial.status for trial in trials] == ["SUCCEEDED"] * len(LAMBDAS)
-    for trial in trials:
-        assert trial.search is not None and trial.finished
-        settings = trial.search.about()["settings"]
+    experiment = read_experiment(family.directory)
+    assert [trial.status for trial in experiment.trials] == ["SUCCEEDED"] * len(LAMBDAS)
+    assert len(experiment.finished) == len(LAMBDAS)
+    for entry in experiment.finished:
+        search = SearchFolder(entry.trial.search)
+        settings = search.about()["settings"]
         assert (settings["seed"], settings["layers"]) == (7, 3)
-        best = trial.search.architectures()[0]
-        assert trial.genotype == best["genotype"] == Genotype.from_json(trial.search.path / "winner.json")
-        cost = cost_table(2, 2, 3)(best["genotype"])
-        assert (trial.gmacs, trial.params) == (cost.gmacs, cost.params)
+        best = search.architectures()[0]
+        assert entry.genotype == best.genotype == Genotype.from_json(search.path / "winner.json")
+        cost = cost_table(2, 2, 3)(best.genotype)
+        assert (entry.gmacs, entry.params) == (cost.gmacs, cost.params)
         weight = settings["reward_lambda"]
-        assert trial.reward == pytest.approx(weight * trial.psnr - (1 - weight) * settings["cost_scale"] * cost.gmacs)
-        assert trial.intermediate == pytest.approx([row["validation_reward"] for row in trial.search.epochs()])
-    assert {trial.search.about()["settings"]["reward_lambda"] for trial in trials if trial.search} == set(LAMBDAS)
+        assert entry.reward == pytest.approx(weight * entry.psnr - (1 - weight) * settings["cost_scale"] * cost.gmacs)
+        assert entry.trial.intermediate == pytest.approx([row["validation_reward"] for row in search.epochs()])
+        assert entry.reward_weight == weight  # as NNI handed it to the trial
+    assert set(experiment.reward_weights) == set(LAMBDAS)
 
 
 def test_best_and_report(family: RunningExperiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     winner, page = tmp_path / "winner.json", tmp_path / "family.html"
     assert main(["best", str(family.directory), "--json", "--out", str(winner)]) == 0
     best = json.loads(capsys.readouterr().out)["best"]
-    trials = read_trials(family.directory)
+    finished = read_experiment(family.directory).finished
     # Two searches may find the same architecture, which is listed once, with the higher reward.
-    rewards: dict[Genotype | None, float] = {}
-    for trial in trials:
-        rewards[trial.genotype] = max(trial.reward or 0.0, rewards.get(trial.genotype, 0.0))
+    rewards: dict[Genotype, float] = {}
+    for entry in finished:
+        rewards[entry.genotype] = max(entry.reward, rewards.get(entry.genotype, 0.0))
     assert {entry["reward"] for entry in best} == set(rewards.values())
     assert {entry["lambda"] for entry in best} <= set(LAMBDAS)
-    assert Genotype.from_json(winner) == max(trials, key=lambda trial: trial.reward or 0.0).genotype
-    for trial in trials:
-        assert main(["best", str(family.directory), "--lambda", str(trial.reward_weight), "--json"]) == 0
+    assert Genotype.from_json(winner) == max(finished, key=lambda entry: entry.reward).genotype
+    for entry in finished:
+        assert main(["best", str(family.directory), "--lambda", str(entry.reward_weight), "--json"]) == 0
         (own,) = json.loads(capsys.readouterr().out)["best"]
-        assert (own["trial_id"], own["lambda"]) == (trial.id, trial.reward_weight)
+        assert (own["trial_id"], own["lambda"]) == (entry.trial.id, entry.reward_weight)
     assert main(["best", str(family.directory), "--weights", str(tmp_path / "w.safetensors"), "-q"]) == 0
     assert load(tmp_path / "w.safetensors").genotype == Genotype.from_json(winner)
     capsys.readouterr()
@@ -82,10 +85,8 @@ def test_best_and_report(family: RunningExperiment, tmp_path: Path, capsys: pyte
     text = page.read_text(encoding="utf-8")
     assert "x2, C = 2, L = 3" in text
     assert "the photographs that come along" in text
-    for trial in trials:
-        assert trial.search is not None
-        weight = trial.search.about()["settings"]["reward_lambda"]
-        assert trial.reward_weight == trial.given_weight == weight
+    for entry in finished:
+        trial, weight = entry.trial, SearchFolder(entry.trial.search).about()["settings"]["reward_lambda"]
         # Rewards at different lambdas can't be compared, so the page says which is whose.
         assert re.search(rf"trial {trial.number} \({trial.id}\), (λ|\\u03bb) = {weight:g}", text)
 

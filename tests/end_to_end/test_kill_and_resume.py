@@ -12,7 +12,7 @@ from miniature_search import SIZES, final_metrics, miniature_config, policy_hist
 from nni_experiment import RunExperiment, RunningExperiment
 
 from hnas_nni import Genotype
-from hnas_nni.searches import read_trials
+from hnas_nni.searches import read_experiment
 from hnas_nni.trial.shared_weights import FILE_NAME, SharedWeights
 from strategies.tuner import STATE_FILE
 
@@ -62,7 +62,7 @@ def test_nothing_that_was_finished_is_lost(run_experiment: RunExperiment, tmp_pa
 
         # The kill may come between a trial's result and the tuner's learning from it, but not in between learning.
         killed = saved_state(checkpoint)
-        finished = {trial.id for trial in read_trials(experiment.directory) if trial.reward is not None}
+        finished = {entry.trial.id for entry in read_experiment(experiment.directory).measured}
         assert set(before) <= finished
         assert 1 <= killed["policy"]["updates"] == learnt_results(killed).total() <= len(finished)
         units = check_shared_weights(experiment, before)

@@ -74,7 +74,7 @@ def test_tpe_learns_what_is_rewarded() -> None:
     """Its default is to minimise, and the configuration must say that this is not wanted."""
     config = ExperimentConfig.load(REPOSITORY / "examples" / "tuners" / "tpe.yml")
     tuner = TpeTuner(**config.tuner.class_args)
-    tuner.update_search_space(json.loads((REPOSITORY / "search_spaces" / "hnas_x2_6_layers.json").read_text()))
+    tuner.update_search_space(json.loads((REPOSITORY / "search_spaces" / "hnas_6_layers.json").read_text()))
     positions = []
     for number in range(100):
         position = Genotype.from_sample(tuner.generate_parameters(number)).position

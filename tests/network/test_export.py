@@ -18,17 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from hnas_nni import HNAS_A, Cell, Edge, Genotype, export, load, save
-from hnas_nni.architecture.genotype import INPUT_NODES, NORMAL_OPERATIONS, UPSAMPLING_OPERATIONS
+from hnas_nni.architecture.cells import INPUT_NODES
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.network.export import TOLERANCE, ExportError
 from hnas_nni.network.network import HNASNetwork
-from hnas_nni.network.operations import Interpolation, ResidualChannelAttentionBlock
+from hnas_nni.network.normal_operations import ResidualChannelAttentionBlock
+from hnas_nni.network.upsampling_operations import Interpolation
 
 
 def _cell(*edges: tuple[str, int]) -> Cell:
     return Cell(tuple(Edge(*edge) for edge in edges))
 
 
-_NORMAL = _cell(*zip((*NORMAL_OPERATIONS, "identity"), (0, 1, 2, 1, 0, 3, 4, 2), strict=True))
+_NORMAL = _cell(*zip((*candidates(PAPER, "normal"), "identity"), (0, 1, 2, 1, 0, 3, 4, 2), strict=True))
 EVERY_OPERATION = Genotype(
     normal=_NORMAL,
     upsampling=_cell(
@@ -124,10 +127,10 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
 
 def test_the_two_genotypes_have_every_operation_at_both_kinds_of_edge() -> None:
     edges = [edge for genotype in (EVERY_OPERATION, REST) for _, _, edge in genotype.upsampling.slots()]
-    assert {edge.operation for edge in edges if edge.source < INPUT_NODES} == set(UPSAMPLING_OPERATIONS)
-    assert {edge.operation for edge in edges if edge.source >= INPUT_NODES} == set(UPSAMPLING_OPERATIONS)
+    assert {edge.operation for edge in edges if edge.source < INPUT_NODES} == set(candidates(PAPER, "upsampling"))
+    assert {edge.operation for edge in edges if edge.source >= INPUT_NODES} == set(candidates(PAPER, "upsampling"))
     for genotype in (EVERY_OPERATION, REST):
-        assert {edge.operation for _, _, edge in genotype.normal.slots()} == set(NORMAL_OPERATIONS)
+        assert {edge.operation for _, _, edge in genotype.normal.slots()} == set(candidates(PAPER, "normal"))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Cell, Edge, Genotype
-from hnas_nni.architecture.genotype import NORMAL_OPERATIONS, UPSAMPLING_OPERATIONS
-from hnas_nni.network.operations import ResidualChannelAttentionBlock, normal_operation, upsampling_operation
+from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.network.normal_operations import ResidualChannelAttentionBlock
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -21,26 +22,26 @@ def test_any_size_comes_out_scaled(scale: int, layers: int) -> None:
             assert network(torch.rand(2, 3, height, width)).shape == (2, 3, scale * height, scale * width)
 
 
-@pytest.mark.parametrize("name", UPSAMPLING_OPERATIONS)
+@pytest.mark.parametrize("name", candidates(PAPER, "upsampling"))
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 def test_upsampling_operations_scale_exactly(name: str, scale: int) -> None:
     x = torch.rand(1, 4, 5, 7)
-    y = upsampling_operation(name, 4, scale)(x)
+    y = OPERATIONS[name].factory(4, scale)(x)
     assert y.shape == (1, 4, 5 * scale, 7 * scale)
     if name != "deconv" and scale == 1:
         assert y is x
 
 
-@pytest.mark.parametrize("name", NORMAL_OPERATIONS)
+@pytest.mark.parametrize("name", candidates(PAPER, "normal"))
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_normal_operations_keep_the_size(name: str, scale: int) -> None:
-    assert normal_operation(name, 6, scale)(torch.rand(1, 6, 5, 9)).shape == (1, 6, 5, 9)
+    assert OPERATIONS[name].factory(6, scale)(torch.rand(1, 6, 5, 9)).shape == (1, 6, 5, 9)
 
 
 def test_all_the_deconv_kernel_reaches_every_output_pixel() -> None:
     """A kernel smaller than the stride would leave gaps that no input reaches."""
     for scale in (2, 3, 4):
-        deconv = upsampling_operation("deconv", 1, scale)
+        deconv = OPERATIONS["deconv"].factory(1, scale)
         nn.init.ones_(deconv.weight)
         nn.init.zeros_(deconv.bias)
         assert (deconv(torch.ones(1, 1, 4, 4)) > 0).all()
@@ -49,20 +50,20 @@ def test_all_the_deconv_kernel_reaches_every_output_pixel() -> None:
 def test_separable_and_dilated_convolutions_by_hand() -> None:
     """The same composed of torch's functions alone."""
     x = torch.randn(2, 5, 9, 8)
-    separable = normal_operation("sep_conv_5x5", 5, 2)
+    separable = OPERATIONS["sep_conv_5x5"].factory(5, 2)
     weights = [layer.weight for layer in separable if isinstance(layer, nn.Conv2d)]
     y = x
     for depthwise, pointwise in (weights[:2], weights[2:]):
         y = F.conv2d(F.conv2d(F.relu(y), depthwise, padding=2, groups=5), pointwise)
     assert torch.allclose(separable(x), y, atol=1e-6)
-    dilated = normal_operation("dil_conv_3x3", 5, 2)
+    dilated = OPERATIONS["dil_conv_3x3"].factory(5, 2)
     depthwise, pointwise = (layer.weight for layer in dilated if isinstance(layer, nn.Conv2d))
     y = F.conv2d(F.conv2d(F.relu(x), depthwise, padding=2, dilation=2, groups=5), pointwise)
     assert torch.allclose(dilated(x), y, atol=1e-6)
 
 
 def test_rcab_is_the_input_where_its_attention_is_off() -> None:
-    block = ResidualChannelAttentionBlock(6)
+    block = ResidualChannelAttentionBlock(6, 2)
     nn.init.zeros_(block.attention[3].weight)
     nn.init.constant_(block.attention[3].bias, -1e4)  # sigmoid of it is 0
     x = torch.randn(1, 6, 5, 5)

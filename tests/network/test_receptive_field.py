@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hnas_nni import HNAS_A, HNAS_B, Cell, Edge, Genotype
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES
+from hnas_nni.architecture.cells import NODES
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 
 
@@ -46,7 +47,7 @@ def test_random_networks(scale: int, seed: int) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(
     ("cell", "operation"),
-    [(cell, name) for cell, operations in CELL_OPERATIONS.items() for name in operations if name != "rcab"],
+    [(row.cell, row.name) for row in OPERATIONS.values() if not row.whole_image],
 )
 def test_every_operation(scale: int, cell: str, operation: str) -> None:
     plain = {"normal": "identity", "upsampling": "nearest"}

@@ -1,4 +1,4 @@
-"""JPEG files that are written strip by strip, against Pillow's of the whole picture."""
+"""JPEG files that are written while their rows come, against Pillow's of the whole picture."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from picture_writer import write_picture
 from PIL import Image, ImageCms
 
 from hnas_nni.data import load_pairs
-from hnas_nni.pictures.picture_files import read_picture, write_picture, write_rows
-from hnas_nni.pictures.pictures import Picture, PictureRows
+from hnas_nni.pictures.picture import Picture
+from hnas_nni.pictures.reading import read_picture
 
 _PHOTO = np.tile(load_pairs("photos", 2, limit=1)[0].hr[:150, :101], (2, 1, 1))
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -38,8 +39,7 @@ def test_pixels_are_those_of_a_file_written_at_once(tmp_path: Path, channels: in
 
 @pytest.mark.parametrize("band", [1, 50, 64, 299])
 def test_bands_may_have_any_height(tmp_path: Path, band: int) -> None:
-    bands = [_PHOTO[top : top + band] for top in range(0, 300, band)]
-    write_rows(PictureRows(_PHOTO.shape, _PHOTO.dtype, bands, Picture(_PHOTO)), tmp_path / "it.jpg", "JPEG", 80)
+    write_picture(Picture(_PHOTO), tmp_path / "it.jpg", "JPEG", 80, band=band)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "it.jpg")), _by_pillow(_PHOTO, 80))
 
 
@@ -54,17 +54,7 @@ def test_what_belongs_to_the_picture_stands_in_front_once(tmp_path: Path) -> Non
     assert [data.count(word) for word in (b"maker", b"<x/>", b"ICC_PROFILE", b"\xff\xd8\xff", b"\xff\xd9")] == [1] * 5
 
 
-def test_strips_hardly_make_a_file_larger(tmp_path: Path) -> None:
-    write_picture(Picture(_PHOTO), tmp_path / "strips.jpg", "JPEG", 90)
-    Image.fromarray(_PHOTO).save(tmp_path / "whole.jpg", quality=90, subsampling=0)
-    assert (tmp_path / "strips.jpg").stat().st_size < 1.02 * (tmp_path / "whole.jpg").stat().st_size
-
-
-@pytest.mark.parametrize("height", [1, 3, 64, 500])
-@pytest.mark.parametrize("heights", [[10], [1] * 7, [3, 1, 200, 64, 63, 2], [64, 64, 1]])
-def test_strips_of_bands(heights: list[int], height: int) -> None:
-    whole = np.random.default_rng(0).integers(0, 256, (sum(heights), 5, 3), dtype=np.uint8)
-    bands = np.split(whole, np.cumsum(heights)[:-1])
-    strips = list(PictureRows(whole.shape, whole.dtype, bands, Picture(whole)).strips(height))
-    np.testing.assert_array_equal(np.concatenate(strips), whole)
-    assert {len(strip) for strip in strips[:-1]} <= {height} and 0 < len(strips[-1]) <= height
+def test_files_are_as_small_as_pillows(tmp_path: Path) -> None:
+    write_picture(Picture(_PHOTO), tmp_path / "ours.jpg", "JPEG", 90)
+    Image.fromarray(_PHOTO).save(tmp_path / "pillow.jpg", quality=90, subsampling=0)
+    assert (tmp_path / "ours.jpg").stat().st_size < 1.02 * (tmp_path / "pillow.jpg").stat().st_size

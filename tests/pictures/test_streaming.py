@@ -19,16 +19,15 @@ _PROGRAM = f"""
 import json, resource
 import numpy as np
 from hnas_nni.inference import Bicubic
-from hnas_nni.pictures import picture_files
-from hnas_nni.pictures.pictures import Picture
+from hnas_nni.pictures.picture import Picture
 from hnas_nni.inference.upscaling import upscale_rows
+from hnas_nni.pictures.writing import write_rows
 
-picture_files._LARGE = 0
 row = np.random.default_rng(0).integers(0, 256, (1, {_WIDTH}, 3), dtype=np.uint8)
 
 def peak_after(format, height):
     picture = Picture(row.repeat(height, axis=0))
-    picture_files.write_rows(upscale_rows(picture, Bicubic({_SCALE}), 100), format, format)
+    write_rows(upscale_rows(picture, Bicubic({_SCALE}), 100), format, format)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 peak = max(peak_after(format, {_LOW}) for format in {_FORMATS})

@@ -12,8 +12,8 @@ from report_runs import ARCHITECTURES, write_run
 from selenium.webdriver import Chrome
 
 from hnas_nni.report.page import write_report
+from hnas_nni.searches import open_search
 from hnas_nni.searches.history import SearchHistory
-from hnas_nni.searches.opening import read_history
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def page(chromium: Chrome) -> ReportPage:
 @pytest.fixture(scope="session")
 def history(tmp_path_factory: pytest.TempPathFactory) -> SearchHistory:
     """A finished search."""
-    return read_history(write_run(tmp_path_factory.mktemp("runs") / "x2").path)
+    return open_search(write_run(tmp_path_factory.mktemp("runs") / "x2").path).history()
 
 
 @pytest.fixture(scope="session")

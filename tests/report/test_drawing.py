@@ -19,8 +19,10 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype, GenotypeError
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, operation_label
-from hnas_nni.report import OPERATION_COLOURS, OPERATION_NAMES, draw_genotype
+from hnas_nni.architecture.cells import operation_label
+from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import text_colour
 
 NAMED = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C} | {
@@ -39,7 +41,7 @@ def _edges(genotype: Genotype) -> dict[str, str]:
 
 def _text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     renderer = FigureCanvasAgg(figure).get_renderer()
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.axes[0].texts if text.get_text()]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in figure.texts]
 
 
 def _overlap(one: Bbox, other: Bbox) -> bool:
@@ -49,8 +51,7 @@ def _overlap(one: Bbox, other: Bbox) -> bool:
 @pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -> None:
     figure = draw_genotype(genotype)
-    axes = figure.axes[0]
-    boxes = {patch.get_gid(): patch for patch in axes.patches if patch.get_gid()}
+    boxes = {patch.get_gid(): patch for patch in figure.findobj(FancyBboxPatch) if patch.get_gid()}
     edges = _edges(genotype)
     assert set(boxes) == set(edges)
     texts = _text_boxes(figure)
@@ -59,7 +60,7 @@ def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -
     page = figure.bbox
     for label, operation in edges.items():
         box = boxes[label]
-        assert to_hex(box.get_facecolor()) == OPERATION_COLOURS[operation]
+        assert to_hex(box.get_facecolor()) == OPERATIONS[operation].colour
         extent = box.get_window_extent()
         inside = [
             text
@@ -69,17 +70,17 @@ def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -
             and extent.containsy(bounds.y0)
             and extent.containsy(bounds.y1)
         ]
-        assert inside == [OPERATION_NAMES[operation]]
+        assert inside == [OPERATIONS[operation].label]
     for _, bounds in texts:
         assert page.x0 <= bounds.x0 and bounds.x1 <= page.x1 and page.y0 <= bounds.y0 and bounds.y1 <= page.y1
 
 
 @pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_no_line_runs_through_a_box(genotype: Genotype) -> None:
-    axes = draw_genotype(genotype).axes[0]
-    boxes = [patch for patch in axes.patches if isinstance(patch, FancyBboxPatch) and patch.get_gid()]
-    nodes = [patch for patch in axes.patches if isinstance(patch, Circle) and patch.get_radius() > 0.1]
-    lines = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+    figure = draw_genotype(genotype)
+    boxes = [patch for patch in figure.findobj(FancyBboxPatch) if patch.get_gid()]
+    nodes = [patch for patch in figure.findobj(Circle) if patch.get_radius() > 0.1]
+    lines = figure.findobj(PathPatch)
     assert (len(boxes), len(nodes)) == (16, 8)
     for box in boxes:
         x, y, width, height = box.get_x(), box.get_y(), box.get_width(), box.get_height()
@@ -105,7 +106,7 @@ def test_svg_keeps_text_as_text(tmp_path: Path) -> None:
         "".join(element.itertext()).strip()
         for element in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")
     )
-    expected = Counter(OPERATION_NAMES[operation] for operation in _edges(HNAS_B).values())
+    expected = Counter(OPERATIONS[operation].label for operation in _edges(HNAS_B).values())
     assert {name: texts[name] for name in expected} == dict(expected)
     assert texts["upsampling cell"] == 1
     source = path.read_text()
@@ -130,7 +131,7 @@ def test_png_shows_the_colours(tmp_path: Path) -> None:
     with Image.open(path) as image:
         colours = dict((colour, number) for number, colour in image.convert("RGB").getcolors(1 << 24))
     for operation in set(_edges(HNAS_A).values()):
-        hexadecimal = OPERATION_COLOURS[operation]
+        hexadecimal = OPERATIONS[operation].colour
         assert colours[tuple(int(hexadecimal[index : index + 2], 16) for index in (1, 3, 5))] > 2000
     assert max(colours, key=colours.get) == (255, 255, 255)
 
@@ -138,11 +139,8 @@ def test_png_shows_the_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("position", "layers"), [(1, 2), (2, 2), (1, 12), (12, 12), (7, 40)])
 def test_the_network_is_drawn_to_its_position(position: int, layers: int) -> None:
     genotype = Genotype(HNAS_C.normal, HNAS_C.upsampling, position)
-    axes = draw_genotype(genotype, layers=layers).axes[0]
-    bottom = sorted(
-        (patch for patch in axes.patches if isinstance(patch, FancyBboxPatch) and patch.get_y() < 1.5),
-        key=lambda patch: patch.get_x(),
-    )
+    boxes = draw_genotype(genotype, layers=layers).findobj(FancyBboxPatch)
+    bottom = sorted((box for box in boxes if box.get_y() < 1.5), key=lambda box: box.get_x())
     heights = [patch.get_height() for patch in bottom]
     assert len(bottom) == layers + 2
     assert heights == [min(heights)] * position + [2 * min(heights)] * (layers + 2 - position)
@@ -158,12 +156,6 @@ def test_bad_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(GenotypeError, match="position: 10"):
         draw_genotype(HNAS_A, tmp_path / "picture.svg", layers=9)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_every_operation_has_a_name_and_a_colour() -> None:
-    operations = set(itertools.chain(*CELL_OPERATIONS.values()))
-    assert set(OPERATION_NAMES) == set(OPERATION_COLOURS) == operations
-    assert len(set(OPERATION_NAMES.values())) == len(set(OPERATION_COLOURS.values())) == len(operations)
 
 
 # Machado, Oliveira, Fernandes: A physiologically-based model for simulation of color vision deficiency
@@ -184,9 +176,9 @@ _DEFICIENCIES = {
 
 
 @pytest.mark.parametrize("deficiency", _DEFICIENCIES)
-@pytest.mark.parametrize("cell", CELL_OPERATIONS)
+@pytest.mark.parametrize("cell", PAPER.cells)
 def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
-    colours = [OPERATION_COLOURS[operation] for operation in CELL_OPERATIONS[cell]]
+    colours = [OPERATIONS[operation].colour for operation in candidates(PAPER, cell)]
     rgb = np.array([[int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)] for colour in colours])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.asarray(_DEFICIENCIES[deficiency]).T, 0, 1)
@@ -196,7 +188,7 @@ def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
     assert min(deltaE_ciede2000(one, other) for one, other in itertools.combinations(lab, 2)) > 10
 
 
-@pytest.mark.parametrize("colour", OPERATION_COLOURS.values())
+@pytest.mark.parametrize("colour", [operation.colour for operation in OPERATIONS.values()])
 def test_names_are_readable_on_their_colours(colour: str) -> None:
     def luminance(hexadecimal: str) -> float:
         values = [int(hexadecimal[index : index + 2], 16) / 255 for index in (1, 3, 5)]

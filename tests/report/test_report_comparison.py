@@ -17,7 +17,7 @@ from hnas_nni.data import ImagePair, bicubic_upsample, load_pairs
 from hnas_nni.inference.comparison import Comparison, Crop, compare
 from hnas_nni.metrics import psnr_y, ssim_y
 from hnas_nni.report.page import write_report
-from hnas_nni.searches.opening import read_history
+from hnas_nni.searches import open_search
 
 _CROP = Crop(30, 46, 64, 48)
 _NAMES = ["LR", "bicubic", "<b>net</b>", "blurred", "HR"]
@@ -44,7 +44,7 @@ def pairs() -> list[ImagePair]:
 @pytest.fixture(scope="module")
 def report(pairs: list[ImagePair], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
-    history = read_history(write_run(folder / "x2").path)
+    history = open_search(write_run(folder / "x2").path).history()
     write_report(history, folder / "without.html")
     write_report(history, folder / "it.html", comparisons=[_comparison(pair) for pair in pairs])
     return folder / "it.html"

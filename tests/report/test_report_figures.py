@@ -11,9 +11,10 @@ from report_browser import WIDTHS, ReportPage
 from report_runs import write_run
 
 from hnas_nni.report.page import write_report
-from hnas_nni.report.page.figures import position_figure, progress_figure
+from hnas_nni.report.page.figures import position_figure, progress_figure, running_best, running_mean
+from hnas_nni.report.page.sections import ran_for
+from hnas_nni.searches import open_search
 from hnas_nni.searches.history import SearchHistory
-from hnas_nni.searches.opening import read_history
 
 
 def _ticks(page: ReportPage, name: str) -> list[str]:
@@ -24,12 +25,27 @@ def _ticks(page: ReportPage, name: str) -> list[str]:
     )
 
 
+def test_curves_by_hand() -> None:
+    values = [None, 2.0, 1.0, None, 4.0, 3.0]
+    assert running_best(values) == [None, 2, 2, 2, 4, 4]
+    assert running_mean(values, 2) == [None, 2, 1.5, 1.5, 2.5, 3.5]
+    assert [ran_for(seconds) for seconds in (0.2, 59.6, 370, 7260, 200_000)] == [
+        "0 s",
+        "1 min",
+        "6 min 10 s",
+        "2 h 1 min",
+        "2 d 7 h",
+    ]
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 5, 12, 13, 40])
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_ticks_are_whole_steps_and_few_steps_are_seen(
     page: ReportPage, tmp_path: Path, epochs: int, width: int
 ) -> None:
-    write_report(read_history(write_run(tmp_path / "run", epochs=epochs, finished=False).path), tmp_path / "it.html")
+    write_report(
+        open_search(write_run(tmp_path / "run", epochs=epochs, finished=False).path).history(), tmp_path / "it.html"
+    )
     page.open(tmp_path / "it.html", width=width)
     for name in ("progress", "entropy", "position"):
         ticks = set(_ticks(page, name))

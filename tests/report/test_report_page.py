@@ -20,22 +20,23 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
 
 from hnas_nni import HNAS_A, Genotype
-from hnas_nni.report import OPERATION_NAMES
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.report.page import write_report
+from hnas_nni.searches import open_search
 from hnas_nni.searches.history import SearchHistory
-from hnas_nni.searches.opening import read_history
 
 FIGURES = ["progress", "entropy", "position", "trade-off", "published"]
 
 
 def operations(genotype: Genotype) -> Counter[str]:
     """Return how often the pictures of an architecture name each operation."""
-    return Counter(OPERATION_NAMES[edge.operation] for _, cell in genotype.cells() for edge in cell.edges)
+    return Counter(OPERATIONS[edge.operation].label for _, cell in genotype.cells() for edge in cell.edges)
 
 
 def shown_operations(page: ReportPage, selector: str) -> Counter[str]:
     """Return how often the pictures in an element name each operation."""
-    return Counter(text for text in page.texts(f"{selector} svg text") if text in OPERATION_NAMES.values())
+    labels = {operation.label for operation in OPERATIONS.values()}
+    return Counter(text for text in page.texts(f"{selector} svg text") if text in labels)
 
 
 def marker(page: ReportPage, rank: int) -> object:
@@ -324,14 +325,14 @@ def test_a_search_that_runs_is_shown_as_far_as_it_is(page: ReportPage, tmp_path:
     path = tmp_path / "report.html"
     run = write_run(tmp_path / "running", epochs=7, finished=False)
     with run.lock():
-        write_report(read_history(run.path), path, refresh=3600)
+        write_report(open_search(run.path).history(), path, refresh=3600)
     page.open(path)
     assert page.texts("h1 .state") == ["running"]
     assert f"7 of {EPOCHS} epochs so far" in page.texts(".lead")[0]
     assert (
         page.script("return [...document.querySelectorAll('[data-figure]')].map(e => e.dataset.figure)") == FIGURES[:4]
     )
-    history = read_history(run.path)
+    history = open_search(run.path).history()
     assert page.texts("#winner h2, #ranking h2") == ["The winner so far", "Ranking so far"]
     assert shown_operations(page, "#winner") == operations(history.ranking[0].genotype)
     assert page.texts("#table tbody td:nth-child(2)") == [f"epoch {entry.step}" for entry in history.ranking]
@@ -342,7 +343,7 @@ def test_a_search_that_runs_is_shown_as_far_as_it_is(page: ReportPage, tmp_path:
     assert shown_operations(page, "#inspector") == operations(history.ranking[3].genotype)
     assert '<meta http-equiv="refresh" content="3600">' in path.read_text()
     run = write_run(tmp_path / "fresh", epochs=0, finished=False)
-    write_report(read_history(run.path), path, refresh=3600)
+    write_report(open_search(run.path).history(), path, refresh=3600)
     page.open(path)
     assert page.texts("h1 .state") == ["stopped"]
     assert len(page.texts(".empty")) == 5
@@ -353,7 +354,7 @@ def test_a_search_that_runs_is_shown_as_far_as_it_is(page: ReportPage, tmp_path:
 
 def test_an_nni_experiment(page: ReportPage, finished_search: RunningExperiment, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    history = read_history(finished_search.directory)
+    history = open_search(finished_search.directory).history()
     write_report(history, path)
     page.open(path)
     assert page.texts("h1 .state") == ["finished"]

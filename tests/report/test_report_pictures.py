@@ -10,7 +10,7 @@ import pytest
 from report_browser import WIDTHS, ReportPage
 
 from hnas_nni import HNAS_A, HNAS_B, Genotype
-from hnas_nni.architecture.genotype import Cell, Edge
+from hnas_nni.architecture.cells import Cell, Edge
 from hnas_nni.report.page import write_report
 from hnas_nni.searches.history import SearchHistory
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
-from hnas_nni.architecture.genotype import operation_label
-from hnas_nni.report import OPERATION_COLOURS, OPERATION_NAMES, draw_genotype
+from hnas_nni.architecture.cells import operation_label
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import contrast, on_dark
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 
@@ -46,20 +47,21 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
     for name, cell in genotype.cells():
         root = ElementTree.fromstring(cells_svg(genotype)[name])
         _, _, width, height = map(float, root.attrib["viewBox"].split())
-        boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("rect") if "data-name" in box.attrib}
+        boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("path") if "data-name" in box.attrib}
         assert len(boxes) == 8
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
-            assert box["fill"] == OPERATION_COLOURS[edge.operation]
+            assert box["fill"] == OPERATIONS[edge.operation].colour
             outlined = name == "upsampling" and edge.source in (0, 1)
-            assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-edge)")
-            assert 0 <= float(box["x"]) <= width - float(box["width"])
-            assert 0 <= float(box["y"]) <= height - float(box["height"])
-        lines = Counter(path.attrib["stroke"] for path in root.iter("path"))
+            assert box["stroke"] == ("var(--hnas-ink)" if outlined else "var(--hnas-paper)")
+            way = [float(number) for number in re.findall(r"[\d.-]+", box["d"])]
+            assert 0 <= min(way[::2]) < max(way[::2]) <= width
+            assert 0 <= min(way[1::2]) < max(way[1::2]) <= height
+        lines = Counter(path.get("stroke") for path in root.iter("path"))
         for operation, number in Counter(edge.operation for edge in cell.edges).items():
             assert lines[f"var(--hnas-line-{operation})"] == 2 * number  # to the label, and on to the node
         for _, _, edge in cell.slots():
-            assert OPERATION_NAMES[edge.operation] in root.attrib["aria-label"]
+            assert OPERATIONS[edge.operation].label in root.attrib["aria-label"]
 
 
 def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
@@ -75,7 +77,7 @@ def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
         assert used <= set(defined)
     # WCAG 2.1 asks for 3 in graphics.
     paper = defined["--hnas-paper"]
-    assert all(contrast(defined[f"--hnas-line-{name}"], paper) >= 3 for name in OPERATION_COLOURS)
+    assert all(contrast(defined[f"--hnas-line-{name}"], paper) >= 3 for name in OPERATIONS)
     assert min(contrast(defined[f"--hnas-{name}"], paper) for name in ("ink", "muted")) >= 4.5
 
 

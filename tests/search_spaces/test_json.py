@@ -18,24 +18,25 @@ from search_spaces.__main__ import main
 
 @pytest.fixture(scope="module")
 def small() -> dict[str, object]:
-    return search_space_json(scale=2, layers=6)
+    return search_space_json(layers=6)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_packaged_files_are_up_to_date(scale: int) -> None:
-    space = search_space_json(scale=scale, layers=12)
-    text = search_space_path(scale).read_text(encoding="utf-8")
+@pytest.mark.parametrize("layers", [6, 12])
+def test_packaged_files_are_up_to_date(layers: int) -> None:
+    space = search_space_json(layers)
+    text = search_space_path(layers).read_text(encoding="utf-8")
     assert text == search_space_text(space)
     assert json.loads(text) == space
 
 
-def test_no_file_for_other_scales() -> None:
-    with pytest.raises(FileNotFoundError, match=r"hnas_x5\.json"):
+def test_no_file_for_other_depths() -> None:
+    with pytest.raises(FileNotFoundError, match=r"hnas_5_layers\.json: .* --layers 5 --out FILE"):
         search_space_path(5)
 
 
-def test_files_hold_the_choices_of_the_space(small: dict[str, dict[str, object]]) -> None:
-    choices = HNASSpace(scale=2, channels=1, layers=6).simplify()
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_files_hold_the_choices_of_the_space(small: dict[str, dict[str, object]], scale: int) -> None:
+    choices = HNASSpace(scale=scale, channels=1, layers=6).simplify()
     assert {label: choice["_value"] for label, choice in small.items()} == {
         label: list(choice.values) for label, choice in choices.items()
     }
@@ -88,7 +89,6 @@ def test_command_writes_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scale", "7"], "scale: 7"),
         (["--layers", "1"], "layers: 1"),
         (["--check", "missing.json"], "missing.json"),
     ],
@@ -121,7 +121,7 @@ def test_nni_without_a_framework_does_without_lightning() -> None:
 def test_reading_the_files_needs_neither_nni_nor_torch() -> None:
     code = (
         "import sys, search_spaces\n"
-        "search_spaces.search_space_path(2).read_text()\n"
+        "search_spaces.search_space_path().read_text()\n"
         "print([name for name in ('torch', 'nni') if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ import pytest
 from nni_experiment import RunningExperiment
 
 from hnas_nni import HNAS_A, HNAS_B, Genotype
-from hnas_nni.searches import ExperimentError, TrialRecord, find_experiment, rank, read_trials
+from hnas_nni.searches import Experiment, ExperimentError, MeasuredArchitecture, Trial, find_experiment, read_experiment
 from hnas_nni.trial.reward import JointReward
 
 
@@ -28,7 +28,8 @@ def copied(finished_search: RunningExperiment, tmp_path: Path) -> Path:
 
 
 def test_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
-    trials = read_trials(finished_search.directory)
+    experiment = read_experiment(finished_search.directory)
+    trials, measured = experiment.trials, {entry.trial: entry for entry in experiment.measured}
     jobs = {job["sequenceId"]: job for job in finished_search.trials()}
     assert [trial.number for trial in trials] == list(range(6)) == sorted(jobs)
     for trial in trials:
@@ -39,7 +40,8 @@ def test_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
         assert round(trial.end.timestamp() * 1000) == job["endTime"]
         if trial.status == "SUCCEEDED":
             final = json.loads(json.loads(job["finalMetricData"][0]["data"]))
-            assert (trial.reward, trial.psnr, trial.gmacs, trial.params) == tuple(
+            entry = measured[trial]
+            assert (entry.reward, entry.psnr, entry.gmacs, entry.params) == tuple(
                 final[key] for key in ("default", "psnr", "gmacs", "params")
             )
     assert Counter(trial.status for trial in trials) == {"SUCCEEDED": 5, "FAILED": 1}
@@ -47,62 +49,67 @@ def test_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
 
 def test_results_stand_beside_the_architecture_that_was_evaluated(finished_search: RunningExperiment) -> None:
     """NNI itself mixes them up here: a trial died before it asked for parameters, and two run at a time."""
-    finished = [trial for trial in read_trials(finished_search.directory) if trial.finished]
+    finished = read_experiment(finished_search.directory).finished
     assert len(finished) == 5
-    for trial in finished:
-        assert trial.genotype == dataclasses.replace(HNAS_A, position=trial.genotype.position)
-        position = trial.genotype.position
-        assert trial.params == 1000 * position
-        assert trial.gmacs == pytest.approx(100 / position)
-        assert trial.intermediate == pytest.approx([30 + position / 10 + step for step in range(3)])
-        expected = [JointReward(weight)(trial.psnr, trial.gmacs) for weight in (0.2, 0.9)]
-        assert any(trial.reward == pytest.approx(reward) for reward in expected)
+    for entry in finished:
+        assert entry.genotype == entry.trial.genotype == dataclasses.replace(HNAS_A, position=entry.genotype.position)
+        position = entry.genotype.position
+        assert entry.params == 1000 * position
+        assert entry.gmacs == pytest.approx(100 / position)
+        assert entry.trial.intermediate == pytest.approx([30 + position / 10 + step for step in range(3)])
+        expected = [JointReward(weight)(entry.psnr, entry.gmacs) for weight in (0.2, 0.9)]
+        assert any(entry.reward == pytest.approx(reward) for reward in expected)
 
 
 def test_a_failed_trial_is_kept(finished_search: RunningExperiment) -> None:
-    failed = read_trials(finished_search.directory)[2]
-    assert (failed.status, failed.reward, failed.genotype, failed.finished) == ("FAILED", None, None, False)
+    experiment = read_experiment(finished_search.directory)
+    failed = experiment.trials[2]
+    assert (failed.status, failed.genotype) == ("FAILED", None)
+    assert failed not in [entry.trial for entry in experiment.measured]
     assert "out of memory" in (failed.folder / "trial.stderr").read_text()
 
 
 def test_ranks_each_architecture_once(finished_search: RunningExperiment) -> None:
-    trials = read_trials(finished_search.directory)
-    ranking = rank(trials)
+    experiment = read_experiment(finished_search.directory)
+    ranking = experiment.ranking()
     assert len({entry.genotype for entry in ranking}) == len(ranking) == 3
-    assert sum(entry.trials for entry in ranking) == 5
-    rewards = [entry.trial.reward for entry in ranking]
+    assert sum(entry.evaluated for entry in ranking) == 5
+    rewards = [entry.reward for entry in ranking]
     assert rewards == sorted(rewards, reverse=True)
-    assert rewards[0] == max(trial.reward for trial in trials if trial.finished)
+    assert rewards[0] == max(entry.reward for entry in experiment.finished)
     for entry in ranking:
-        same = [trial for trial in trials if trial.finished and trial.genotype == entry.genotype]
-        assert entry.trials == len(same)
-        assert entry.trial.reward == max(trial.reward for trial in same)
+        same = [other for other in experiment.finished if other.genotype == entry.genotype]
+        assert entry.evaluated == len(same)
+        assert entry.reward == max(other.reward for other in same)
+
+
+def _experiment(*results: tuple[int, str, Genotype, float]) -> Experiment:
+    """An experiment of trials with number, state, architecture and reward."""
+    measured = [
+        MeasuredArchitecture(genotype, reward, trial=Trial(number, f"t{number}", status, genotype))
+        for number, status, genotype, reward in results
+    ]
+    return Experiment(Path("made"), tuple(entry.trial for entry in measured), tuple(measured))
 
 
 def test_of_equal_rewards_the_earlier_trial_wins() -> None:
-    trials = [
-        TrialRecord(number, f"t{number}", "SUCCEEDED", genotype, reward)
-        for number, genotype, reward in [
-            (3, HNAS_B, 1.0),
-            (1, HNAS_A, 1.0),
-            (0, HNAS_A, -2.0),
-            (2, HNAS_B, 1.0),
-        ]
-    ]
-    assert [(entry.trial.number, entry.trials) for entry in rank(trials)] == [(1, 2), (2, 2)]
+    results = [(3, HNAS_B, 1.0), (1, HNAS_A, 1.0), (0, HNAS_A, -2.0), (2, HNAS_B, 1.0)]
+    experiment = _experiment(*((number, "SUCCEEDED", genotype, reward) for number, genotype, reward in results))
+    ranking = experiment.ranking()
+    assert [(entry.rank, entry.trial.number, entry.evaluated) for entry in ranking] == [(1, 1, 2), (2, 2, 2)]
 
 
 def test_a_reward_that_is_no_number_does_not_win() -> None:
-    good = TrialRecord(0, "a", "SUCCEEDED", HNAS_A, -5.0)
-    diverged = TrialRecord(1, "b", "SUCCEEDED", HNAS_B, float("nan"))
-    assert [entry.trial for entry in rank([diverged, good])] == [good]
+    good, diverged = (0, "SUCCEEDED", HNAS_A, -5.0), (1, "SUCCEEDED", HNAS_B, float("nan"))
+    killed = (2, "FAILED", Genotype.random(0), 9.0)  # after its report
+    assert [entry.trial.number for entry in _experiment(diverged, good, killed).ranking()] == [0]
 
 
 @pytest.mark.parametrize("statuses", [[], ["RUNNING", "FAILED", "FAILED"]])
 def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
-    trials = [TrialRecord(number, str(number), status) for number, status in enumerate(statuses)]
+    trials = tuple(Trial(number, str(number), status) for number, status in enumerate(statuses))
     with pytest.raises(ExperimentError, match=r"1 RUNNING, 2 FAILED" if statuses else "no trial has started"):
-        rank(trials)
+        Experiment(Path("made"), trials).ranking()
 
 
 def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +147,7 @@ def test_no_experiment_at_all(nni_home: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         find_experiment(None, nni_home / "nowhere")
     with pytest.raises(ExperimentError, match="not the folder of an NNI experiment"):
-        read_trials(nni_home)
+        read_experiment(nni_home)
 
 
 def test_an_experiment_whose_folder_is_gone(finished_search: RunningExperiment, nni_home: Path) -> None:
@@ -155,11 +162,11 @@ def test_an_experiment_whose_folder_is_gone(finished_search: RunningExperiment, 
 def test_a_damaged_database(copied: Path) -> None:
     (copied / "db" / "nni.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(ExperimentError, match=r"nni\.sqlite: can't be read"):
-        read_trials(copied)
+        read_experiment(copied)
 
 
 def test_a_manager_killed_while_it_wrote(copied: Path) -> None:
-    before = read_trials(copied)
+    before = read_experiment(copied)
     database = copied / "db" / "nni.sqlite"
     writer = (
         "import os, signal, sqlite3, sys; database = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -172,7 +179,7 @@ def test_a_manager_killed_while_it_wrote(copied: Path) -> None:
     left = {path.name: path.read_bytes() for path in database.parent.iterdir()}
     assert set(left) == {"nni.sqlite", "nni.sqlite-journal"}
     assert b"BROKEN" in left["nni.sqlite"]
-    assert read_trials(copied) == before
+    assert read_experiment(copied) == before
     assert {path.name: path.read_bytes() for path in database.parent.iterdir()} == left
 
 
@@ -182,22 +189,41 @@ def test_another_experiment_is_refused(copied: Path) -> None:
             parameters = {**json.loads(data), "parameters": {"learning_rate": 0.1}}
             database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
     with pytest.raises(ExperimentError, match=r"not an HNAS search \(normal/input_2_0: missing"):
-        read_trials(copied)
+        read_experiment(copied)
+
+
+def test_a_search_as_a_trial_has_an_architecture_at_its_end_only(copied: Path) -> None:
+    """What NNI hands it are settings, and none of its reports on the way tells an architecture."""
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
+            parameters = {**json.loads(data), "parameters": {"lambda": 0.2, "seed": 7}}
+            database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
+        database.execute("DELETE FROM MetricData WHERE type = 'FINAL'")
+        report = json.dumps(json.dumps({"default": 5.5, "psnr": 28.0, "epoch": 1}))
+        database.execute("UPDATE MetricData SET data = ?", (report,))
+    on_the_way = read_experiment(copied)
+    assert {trial.intermediate for trial in on_the_way.trials} == {(5.5,) * 3, ()}
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
+        database.execute("DELETE FROM MetricData")
+    for experiment in (on_the_way, read_experiment(copied)):
+        assert (len(experiment.trials), experiment.measured) == (6, ())
+        with pytest.raises(ExperimentError, match="no trial has finished with a result"):
+            experiment.ranking()
 
 
 def test_reads_the_sample_inside_a_nas_experiments_parameters(copied: Path) -> None:
-    before = read_trials(copied)
+    before = read_experiment(copied)
     with sqlite3.connect(copied / "db" / "nni.sqlite") as database:
         for rowid, data in database.execute("SELECT rowid, data FROM TrialJobEvent WHERE data <> ''").fetchall():
             parameters = json.loads(data)
             parameters["parameters"] = {"status": "frozen", "sample": parameters["parameters"]}
             database.execute("UPDATE TrialJobEvent SET data = ? WHERE rowid = ?", (json.dumps(parameters), rowid))
-    assert read_trials(copied) == before
+    assert read_experiment(copied) == before
 
 
 def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
     """Its parameter id is used again after a resume, and its reports come again."""
-    before = read_trials(copied)
+    before = read_experiment(copied).trials
     trial = before[0]
     other = Genotype.random(0)
     later = round(max(trial.end.timestamp() for trial in before) * 1000) + 10_000
@@ -215,7 +241,7 @@ def test_a_resumed_trial_counts_its_later_reports(copied: Path) -> None:
             "INSERT INTO MetricData VALUES (?, 'late1', ?, 'PERIODICAL', ?, ?)",
             [(later + 1, parameter_id, sequence, json.dumps(str(psnr))) for sequence, psnr in [(0, 1), (1, 2), (0, 3)]],
         )
-    trials = read_trials(copied)
+    trials = read_experiment(copied).trials
     assert trials[0] == trial
     assert trials[-1].genotype == other
     assert trials[-1].intermediate == (3.0, 2.0)

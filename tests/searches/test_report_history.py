@@ -19,11 +19,9 @@ from nni_experiment import RunningExperiment
 from report_runs import EPOCHS, MEASURED_AGAIN, write_run
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C
-from hnas_nni.searches.history import ran_for, running_best, running_mean
-from hnas_nni.searches.nni_settings import configuration_text, reward_settings, trial_settings
-from hnas_nni.searches.opening import read_history
+from hnas_nni.searches import open_search
+from hnas_nni.searches.nni.settings import configuration_text, reward_settings, trial_settings
 from hnas_nni.searches.pareto import pareto_set
-from hnas_nni.searches.search_folder import MEASURED_COLUMNS
 from hnas_nni.trial import TrialSettings
 
 
@@ -38,21 +36,8 @@ def test_pareto_set_is_what_nothing_beats(figures: list[tuple[int, int]]) -> Non
     assert pareto_set([*points, (None, 0.0), (9.0, None)]) == expected
 
 
-def test_curves_by_hand() -> None:
-    values = [None, 2.0, 1.0, None, 4.0, 3.0]
-    assert running_best(values) == [None, 2, 2, 2, 4, 4]
-    assert running_mean(values, 2) == [None, 2, 1.5, 1.5, 2.5, 3.5]
-    assert [ran_for(seconds) for seconds in (0.2, 59.6, 370, 7260, 200_000)] == [
-        "0 s",
-        "1 min",
-        "6 min 10 s",
-        "2 h 1 min",
-        "2 d 7 h",
-    ]
-
-
 def test_an_experiment_agrees_with_the_rest_api(finished_search: RunningExperiment) -> None:
-    history = read_history(finished_search.directory)
+    history = open_search(finished_search.directory).history()
     profile = finished_search.rest("experiment")
     jobs = {job["trialJobId"]: job for job in finished_search.trials()}
     assert (history.source, history.name) == (finished_search.id, profile["params"]["experimentName"])
@@ -79,7 +64,7 @@ def test_an_experiment_agrees_with_the_rest_api(finished_search: RunningExperime
 
 
 def test_the_policy_of_an_experiment(hnas_search: RunningExperiment) -> None:
-    history = read_history(hnas_search.directory)
+    history = open_search(hnas_search.directory).history()
     written = policy_history(hnas_search)
     assert history.policy.steps == tuple(range(1, TRIALS + 1))
     for level, key in (("normal", "normal"), ("upsampling", "upsampling"), ("position", "network")):
@@ -96,7 +81,7 @@ def test_the_policy_of_an_experiment(hnas_search: RunningExperiment) -> None:
 def test_an_experiment_is_repeated_by_its_configuration(finished_search: RunningExperiment) -> None:
     import yaml
 
-    config = yaml.safe_load(read_history(finished_search.directory).configuration)
+    config = yaml.safe_load(open_search(finished_search.directory).history().configuration)
     given = yaml.safe_load((finished_search.working_directory.parent / "config.yml").read_text())
     service = config.pop("trainingService")
     assert service | given.pop("trainingService") == service
@@ -151,23 +136,23 @@ def test_a_policy_line_that_is_being_written_is_left_out(hnas_search: RunningExp
     file = copy / "checkpoint" / "policy.jsonl"
     whole = file.read_text()
     file.write_text(whole[:-20])
-    assert len(read_history(copy).policy.steps) == TRIALS - 1
+    assert len(open_search(copy).history().policy.steps) == TRIALS - 1
     file.write_text(whole.replace('"entropy/normal"', '"entropy"', 1))
     with pytest.raises(ValueError, match=r"policy\.jsonl: line 1 is damaged \(KeyError\('entropy/normal'\)\); remove"):
-        read_history(copy)
+        open_search(copy).history()
 
 
 def test_a_run_folder(tmp_path: Path) -> None:
     run = write_run(tmp_path / "x2")
-    history = read_history(run.path)
+    history = open_search(run.path).history()
     epochs, ranking = run.epochs(), run.architectures()
     assert (history.state, history.done, history.planned, history.seconds) == ("finished", EPOCHS, EPOCHS, 500.0)
     assert [step.psnr for step in history.steps] == [row["psnr"] for row in epochs]
     assert [step.validation_psnr_best for step in history.steps] == [row["validation_psnr_best"] for row in epochs]
     assert history.policy.positions[-1] == tuple(epochs[-1][f"position_{index}"] for index in range(1, 13))
-    assert [entry.genotype for entry in history.ranking] == [row["genotype"] for row in ranking]
+    assert [entry.genotype for entry in history.ranking] == [row.genotype for row in ranking]
     front = pareto_set([(entry.psnr, entry.gmacs) for entry in history.ranking])
-    assert front == {place for place, row in enumerate(ranking) if row["pareto"]}
+    assert front == {place for place, row in enumerate(ranking) if row.pareto}
     assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
     assert history.data == "photos"
     assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)
@@ -177,23 +162,23 @@ def test_what_a_search_measured_on_the_way(tmp_path: Path) -> None:
     """While it runs that is its ranking, each architecture by its last measurement; afterwards it stands beside it."""
     run = write_run(tmp_path / "x2", epochs=7, finished=False)
     rows = run.measured()
-    history = read_history(run.path)
+    history = open_search(run.path).history()
     assert history.provisional and history.measured == history.published == ()
     assert len(rows) == 14 and len(history.ranking) == 8
     (again,) = [entry for entry in history.ranking if entry.genotype == MEASURED_AGAIN]
     assert (again.name, again.step, again.evaluated) == ("architecture of epoch 7", 7, 7)
-    assert (again.reward, again.psnr) == (rows[-1]["reward"], rows[-1]["psnr"])
+    assert (again.reward, again.psnr) == (rows[-1].reward, rows[-1].psnr)
     assert [entry.reward for entry in history.ranking] == sorted((e.reward for e in history.ranking), reverse=True)
     by_epoch = {entry.step: entry.genotype for entry in history.ranking if entry != again}
-    assert by_epoch == {row["epoch"]: row["genotype"] for row in rows if row["genotype"] != MEASURED_AGAIN}
+    assert by_epoch == {row.epoch: row.genotype for row in rows if row.genotype != MEASURED_AGAIN}
 
     ranked = write_run(tmp_path / "done").architectures()[3]
     # A final ranking holds the last measurement of all.
-    run.write_measured([*rows, {column: {**ranked, "epoch": 7}[column] for column in MEASURED_COLUMNS}])
+    run.write_measured([*rows, replace(ranked, epoch=7)])
     (tmp_path / "done" / "architectures.csv").rename(run.path / "architectures.csv")
-    finished = read_history(run.path)
+    finished = open_search(run.path).history()
     assert not finished.provisional
-    assert [entry.genotype for entry in finished.ranking] == [row["genotype"] for row in run.architectures()]
+    assert [entry.genotype for entry in finished.ranking] == [row.genotype for row in run.architectures()]
     assert finished.measured == history.ranking
 
 
@@ -202,19 +187,19 @@ def test_what_was_measured_is_ranked_as_the_search_ranks(tmp_path: Path) -> None
     about = json.loads((run.path / "settings.json").read_text())
     about["settings"]["rank_by"] = "psnr"
     (run.path / "settings.json").write_text(json.dumps(about))
-    psnrs = [entry.psnr for entry in read_history(run.path).ranking]
+    psnrs = [entry.psnr for entry in open_search(run.path).history().ranking]
     assert psnrs == sorted(psnrs, reverse=True)
     (run.path / "measured.csv").unlink()  # of a search by a version that kept none
-    assert read_history(run.path).ranking == ()
+    assert open_search(run.path).history().ranking == ()
 
 
 def test_the_papers_cells_of_a_run(tmp_path: Path) -> None:
     run = write_run(tmp_path / "x2")
-    (a, b, c) = read_history(run.path).published
+    (a, b, c) = open_search(run.path).history().published
     assert [a.name, b.name, c.name] == ["HNAS-A", "HNAS-B", "HNAS-C"]
     assert (a.genotype, b.genotype, c.genotype) == (HNAS_A, HNAS_B, HNAS_C)
-    run.write_published([{**row, "genotype": replace(row["genotype"], position=10)} for row in run.published()])
-    assert [entry.name for entry in read_history(run.path).published] == [
+    run.write_published([replace(row, genotype=replace(row.genotype, position=10)) for row in run.published()])
+    assert [entry.name for entry in open_search(run.path).history().published] == [
         "HNAS-A", "HNAS-B at position 10", "HNAS-C at position 10",
     ]  # fmt: skip
 
@@ -223,12 +208,12 @@ def test_numbers_that_nni_gave_twice_are_counted(finished_search: RunningExperim
     """As after a resume, which may start again with the numbers."""
     copy = tmp_path / finished_search.id
     shutil.copytree(finished_search.directory, copy)
-    once = read_history(copy)
+    once = open_search(copy).history()
     assert once.step_axis is None
     assert [f"trial {step.number} (" in step.name for step in once.steps] == [True] * 5
     with closing(sqlite3.connect(copy / "db" / "nni.sqlite")) as database, database:
         database.execute("UPDATE TrialJobEvent SET sequenceId = 0 WHERE sequenceId = 5")
-    twice = read_history(copy)
+    twice = open_search(copy).history()
     assert "order" in twice.step_axis
     assert len({step.number for step in twice.steps}) == 5
     assert sum("trial 0 (" in step.name for step in twice.steps) == 2
@@ -236,10 +221,10 @@ def test_numbers_that_nni_gave_twice_are_counted(finished_search: RunningExperim
 
 def test_a_run_is_running_while_its_folder_is_locked(tmp_path: Path) -> None:
     run = write_run(tmp_path / "x2", epochs=3, finished=False)
-    assert read_history(run.path).state == "stopped"
+    assert open_search(run.path).history().state == "stopped"
     with run.lock():
-        assert read_history(run.path).state == "running"
-    assert read_history(run.path).state == "stopped"
+        assert open_search(run.path).history().state == "running"
+    assert open_search(run.path).history().state == "stopped"
 
 
 def test_epochs_without_a_policy_are_left_out(tmp_path: Path) -> None:
@@ -247,7 +232,7 @@ def test_epochs_without_a_policy_are_left_out(tmp_path: Path) -> None:
     rows = run.epochs()
     rows[0] |= {"entropy_normal": math.nan, "reward": math.nan}
     run.write_epochs(rows)
-    history = read_history(run.path)
+    history = open_search(run.path).history()
     assert history.policy.steps == (2, 3)
     assert [step.reward is None for step in history.steps] == [True, False, False]
 
@@ -277,7 +262,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: Callable[[Pa
     run = write_run(tmp_path / "x2")
     damage(run.path / name)
     with pytest.raises(ValueError, match=message):
-        read_history(run.path)
+        open_search(run.path).history()
 
 
 def test_settings_are_read_from_the_trials_command() -> None:

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from small_spaces import choice
 
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, NODES, POSITION_LABEL, input_label, operation_label
+from hnas_nni.architecture.cells import NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.operations import candidates
+from hnas_nni.architecture.spaces import PAPER
 from strategies.layout import SpaceLayout
 
 
@@ -15,7 +18,8 @@ from strategies.layout import SpaceLayout
 def hnas_search_space() -> dict[str, Any]:
     """Return the full hierarchical space as nnictl JSON, a node's operations listed before its inputs."""
     space = {}
-    for cell, operations in CELL_OPERATIONS.items():
+    for cell in PAPER.cells:
+        operations = candidates(PAPER, cell)
         for node in NODES:
             for slot in (0, 1):
                 space[operation_label(cell, node, slot)] = choice(*operations)

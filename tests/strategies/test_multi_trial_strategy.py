@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from architecture_table import TableEvaluator, default_subspace, table_space
 from nni.mutable import Categorical, Numerical, label_scope
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
@@ -34,7 +35,6 @@ from hnas_nni import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.network.network import HNASNetwork
 from search_spaces import HNASSpace, MendedNasExperiment
-from search_spaces.architecture_table import TableEvaluator, default_subspace, table_space
 from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
 from strategies.agent import result_key
 

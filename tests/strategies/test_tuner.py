@@ -19,7 +19,7 @@ from hnas_nni.trial.reward import JointReward
 from search_spaces import search_space_path
 from strategies import HierarchicalTuner
 
-SPACE = json.loads(search_space_path(2).read_text())
+SPACE = json.loads(search_space_path().read_text())
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from hnas_nni import Genotype
 from hnas_nni.architecture.paper import paper_networks
 from hnas_nni.cost import cost_table
+from hnas_nni.searches import MeasuredArchitecture
 from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.reward import JointReward
 
@@ -33,10 +35,11 @@ def write_run(
     run.create({**settings, "data": ["photos"], "note": "<b>&</b></script>"}, "hnas search --epochs 40 --out run")
     if epochs:
         numbers = range(1, epochs + 1)
-        run.write_measured([row for number in numbers for row in _measured(number)])
+        run.write_measured([entry for number in numbers for entry in _measured(number)])
         run.write_epochs([_epoch(number) for number in numbers])
     if finished:
-        run.write_published([{"name": name, **_figures(a)} for name, a in paper_networks(SIZES["layers"]).items()])
+        paper = paper_networks(SIZES["layers"])
+        run.write_published([replace(_of(genotype), published=name) for name, genotype in paper.items()])
         run.write_architectures(_ranking(architectures))
     return run
 
@@ -53,24 +56,24 @@ def _epoch(number: int) -> dict[str, float]:
     return row | {f"position_{index}": weight / sum(weights) for index, weight in enumerate(weights, start=1)}
 
 
-def _measured(number: int) -> list[dict[str, object]]:
+def _measured(number: int) -> list[MeasuredArchitecture]:
     one = Genotype.random(100 + number, SIZES["layers"])
     loss = 3 * math.exp(-number / 10)
-    return [{"epoch": number, **_figures(genotype, loss)} for genotype in (one, MEASURED_AGAIN)]
+    return [replace(_of(genotype, loss), epoch=number) for genotype in (one, MEASURED_AGAIN)]
 
 
-def _figures(genotype: Genotype, loss: float = 0.0) -> dict[str, object]:
+def _of(genotype: Genotype, loss: float = 0.0) -> MeasuredArchitecture:
     cost = cost_table(**SIZES)(genotype)
     psnr = 25 + 2 * math.log10(cost.params) - loss
-    figures = {"reward": REWARD(psnr, cost.gmacs), "psnr": psnr, "gmacs": cost.gmacs, "params": cost.params}
-    return {**figures, "position": genotype.position, "genotype": genotype}
+    return MeasuredArchitecture(genotype, REWARD(psnr, cost.gmacs), psnr, cost.gmacs, cost.params, REWARD.weight)
 
 
-def _ranking(number: int) -> list[dict[str, object]]:
-    rows = [_figures(Genotype.random(seed, SIZES["layers"])) for seed in range(number)]
-    rows.sort(key=lambda row: -row["reward"])
-    # None that is cheaper is as good, and none that is as cheap is better.
-    for row in rows:
-        better = [other for other in rows if other["psnr"] >= row["psnr"] and other["gmacs"] <= row["gmacs"]]
-        row["pareto"] = int(better == [row])
-    return [{"rank": rank, **row} for rank, row in enumerate(rows, start=1)]
+def _ranking(number: int) -> list[MeasuredArchitecture]:
+    entries = [_of(Genotype.random(seed, SIZES["layers"])) for seed in range(number)]
+    entries.sort(key=lambda entry: -entry.reward)
+    ranking = []
+    for rank, entry in enumerate(entries, start=1):
+        # None that is cheaper is as good, and none that is as cheap is better.
+        better = [other for other in entries if other.psnr >= entry.psnr and other.gmacs <= entry.gmacs]
+        ranking.append(replace(entry, rank=rank, pareto=better == [entry]))
+    return ranking

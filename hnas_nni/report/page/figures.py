@@ -6,10 +6,11 @@ traces of architectures have their place in the ranking (from 0) as ``customdata
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.report.page.axes import count_steps, finished, steps_mode
-from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step, running_best, running_mean
+from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -62,6 +63,28 @@ def _progress_traces(key: str, history: SearchHistory) -> list[Any]:
     # Trials are points themselves, which those of a curve would cover.
     mode = "lines" if unit == "trial" else steps_mode(step.number for step in steps)
     return [*points, *(_curve(steps, curve, role, name, form, mode) for role, name, curve in known)]
+
+
+def running_best(values: Iterable[float | None]) -> list[float | None]:
+    """Return the highest of the values up to each one; None until there is a value."""
+    best: float | None = None
+    result = []
+    for value in values:
+        if value is not None and (best is None or value > best):
+            best = value
+        result.append(best)
+    return result
+
+
+def running_mean(values: Iterable[float | None], window: int) -> list[float | None]:
+    """Return the mean of the last `window` values up to each one, those that are None left out."""
+    recent: list[float] = []
+    result: list[float | None] = []
+    for value in values:
+        if value is not None:
+            recent = [*recent, value][-window:]
+        result.append(sum(recent) / len(recent) if recent else None)
+    return result
 
 
 def _points(steps: tuple[Step, ...], values: list[float | None], unit: str, form: str) -> Any:

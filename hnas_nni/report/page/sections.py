@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from hnas_nni.report.palette import operation_names
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
-from hnas_nni.searches.history import Architecture, SearchHistory, ran_for
+from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.pareto import pareto_set
+from hnas_nni.searches.record import MeasuredArchitecture
 
 
 class Row(NamedTuple):
@@ -116,6 +117,23 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
     return shown
 
 
+def ran_for(seconds: float) -> str:
+    """Return a duration in words.
+
+    Examples
+    --------
+    >>> ran_for(370)
+    '6 min 10 s'
+    """
+    whole = round(seconds)
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    shown = [(value, unit) for value, unit in parts if value][:2]
+    return " ".join(f"{value} {unit}" for value, unit in shown) or "0 s"
+
+
 def _count(history: SearchHistory) -> str:
     return f"{history.done} of {history.planned}" if history.planned is not None else str(history.done)
 
@@ -198,11 +216,10 @@ def _cell(value: float | None, form: str) -> tuple[Any, str]:
     return ("", "\u2013") if value is None else (value, form.format(value))
 
 
-def _phrases(entry: Architecture) -> list[str]:
+def _phrases(entry: MeasuredArchitecture) -> list[str]:
     """Return what a search in the table finds an architecture by."""
     operations = sorted({edge.operation for _, cell in entry.genotype.cells() for edge in cell.edges})
-    labels = operation_names()
-    names = [labels[operation] for operation in operations]
+    names = [OPERATIONS[operation].label for operation in operations]
     return [entry.name, f"position {entry.genotype.position}", *operations, *names]
 
 
@@ -226,7 +243,7 @@ def architectures(history: SearchHistory, pictures: int) -> list[dict[str, Any]]
     return shown
 
 
-def _figures(entry: Architecture, history: SearchHistory) -> str:
+def _figures(entry: MeasuredArchitecture, history: SearchHistory) -> str:
     parts = [f"reward {entry.reward:.4f}"]
     parts += [] if entry.psnr is None else [f"{entry.psnr:.3f} dB"]
     parts += [] if entry.gmacs is None else [f"{entry.gmacs:.2f} G multiply-adds"]

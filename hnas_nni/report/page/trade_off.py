@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.report.page.axes import cost_axis, finished, mark_costs
-from hnas_nni.searches.history import Architecture, SearchHistory
+from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.pareto import pareto_set
+from hnas_nni.searches.record import MeasuredArchitecture
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_Placed = list[tuple[int, Architecture]]
+_Placed = list[tuple[int, MeasuredArchitecture]]
 
 
 def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None = None) -> Figure | None:

@@ -13,7 +13,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ from hnas_nni.data import load_splits
 from hnas_nni.inference import NetworkModel
 from hnas_nni.inference.evaluation import evaluate
 from hnas_nni.metrics import psnr_y
+from hnas_nni.searches import MeasuredArchitecture
 from hnas_nni.searches.pareto import pareto_set
 from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.reward import JointReward
@@ -37,12 +37,11 @@ from search_spaces import HNASSpace
 from strategies.search import SearchSettings, WeightSharingSearch
 
 
-def _check_cost_and_reward(row: dict[str, Any]) -> None:
-    cost = count(row["genotype"], scale=2, channels=4, layers=3)
-    assert row["gmacs"] == cost.gmacs
-    assert row["params"] == cost.params
-    assert row["position"] == row["genotype"].position
-    assert row["reward"] == pytest.approx(JointReward()(row["psnr"], row["gmacs"]))
+def _check_cost_and_reward(row: MeasuredArchitecture) -> None:
+    cost = count(row.genotype, scale=2, channels=4, layers=3)
+    assert row.gmacs == cost.gmacs
+    assert row.params == cost.params
+    assert row.reward == pytest.approx(JointReward()(row.psnr, row.gmacs))
 
 
 def _psnr(finished: Path, genotype: Genotype) -> float:
@@ -64,14 +63,20 @@ def _psnr(finished: Path, genotype: Genotype) -> float:
 def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:
     ranking = SearchFolder(finished).architectures()
     assert 1 < len(ranking) <= 6
-    assert len({row["genotype"] for row in ranking}) == len(ranking)
+    assert len({row.genotype for row in ranking}) == len(ranking)
     for row in ranking[:2]:
         _check_cost_and_reward(row)
-        assert row["psnr"] == same_psnr(_psnr(finished, row["genotype"]))
-    rewards = [row["reward"] for row in ranking]
+        assert row.psnr == same_psnr(_psnr(finished, row.genotype))
+    rewards = [row.reward for row in ranking]
     assert rewards == sorted(rewards, reverse=True)
-    assert Genotype.from_json(finished / "winner.json") == ranking[0]["genotype"]
-    assert Genotype.from_json(finished / "genotypes" / "02.json") == ranking[1]["genotype"]
+    assert Genotype.from_json(finished / "winner.json") == ranking[0].genotype
+    assert Genotype.from_json(finished / "genotypes" / "02.json") == ranking[1].genotype
+    with (finished / "architectures.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["rank", "reward", "psnr", "gmacs", "params", "position", "pareto", "genotype"]
+    assert [(row["rank"], row["position"], row["genotype"]) for row in rows] == [
+        (str(place), str(entry.genotype.position), str(entry.genotype)) for place, entry in enumerate(ranking, start=1)
+    ]
 
 
 def test_the_winner_comes_as_a_network(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,33 +86,33 @@ def test_the_winner_comes_as_a_network(finished: Path, tmp_path: Path, capsys: p
     assert f"weights of the winner written to {file}" in capsys.readouterr().out
     network = load(file)
     (winner, *_) = SearchFolder(finished).architectures()
-    assert network.genotype == winner["genotype"]
+    assert network.genotype == winner.genotype
     scores = evaluate(NetworkModel(network), load_splits(limit=2, patch_size=24, seed=5).validation)
-    assert scores.psnr == same_psnr(winner["psnr"])
+    assert scores.psnr == same_psnr(winner.psnr)
 
 
 def test_the_papers_cells_are_measured_as_the_candidates_are_and_do_not_win(finished: Path) -> None:
     rows = SearchFolder(finished).published()
-    assert [row["name"] for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C"]
+    assert [row.published for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C"]
     for row, paper in zip(rows, (HNAS_A, HNAS_B, HNAS_C), strict=True):
-        assert row["genotype"] == replace(paper, position=3)  # the last block there is
+        assert row.genotype == replace(paper, position=3)  # the last block there is
         _check_cost_and_reward(row)
-    assert rows[1]["psnr"] == same_psnr(_psnr(finished, rows[1]["genotype"]))
-    ranked = {row["genotype"] for row in SearchFolder(finished).architectures()}
-    assert not ranked & {row["genotype"] for row in rows}
+    assert rows[1].psnr == same_psnr(_psnr(finished, rows[1].genotype))
+    ranked = {row.genotype for row in SearchFolder(finished).architectures()}
+    assert not ranked & {row.genotype for row in rows}
 
 
 def test_what_was_measured_after_each_epoch_is_kept(finished: Path) -> None:
     epochs, measured = SearchFolder(finished).epochs(), SearchFolder(finished).measured()
-    assert [row["epoch"] for row in measured] == [1, 1, 2, 2, 3, 3]
+    assert [row.epoch for row in measured] == [1, 1, 2, 2, 3, 3]
     for row in measured:
         _check_cost_and_reward(row)
     for epoch in epochs:
-        rows = [row for row in measured if row["epoch"] == epoch["epoch"]]
-        assert sum(row["psnr"] for row in rows) / 2 == pytest.approx(epoch["validation_psnr"])
-        assert max(row["psnr"] for row in rows) == epoch["validation_psnr_best"]
-        assert sum(row["reward"] for row in rows) / 2 == pytest.approx(epoch["validation_reward"])
-        assert sum(row["gmacs"] for row in rows) / 2 == pytest.approx(epoch["validation_gmacs"])
+        rows = [row for row in measured if row.epoch == epoch["epoch"]]
+        assert sum(row.psnr for row in rows) / 2 == pytest.approx(epoch["validation_psnr"])
+        assert max(row.psnr for row in rows) == epoch["validation_psnr_best"]
+        assert sum(row.reward for row in rows) / 2 == pytest.approx(epoch["validation_reward"])
+        assert sum(row.gmacs for row in rows) / 2 == pytest.approx(epoch["validation_gmacs"])
 
 
 def test_every_epoch_is_logged(finished: Path) -> None:
@@ -132,7 +137,7 @@ def test_folder_holds_what_is_needed_to_reproduce_it(finished: Path) -> None:
     about = json.loads((finished / "settings.json").read_text())
     assert about["settings"]["seed"] == 5
     assert about["versions"]["torch"] == torch.__version__.split("+")[0]
-    assert SearchSettings.from_dict(about["settings"]).to_dict() == about["settings"]
+    assert SearchSettings(**about["settings"]).to_dict() == about["settings"]
 
 
 def _figures(folder: Path) -> list[dict[str, str]]:
@@ -194,7 +199,7 @@ def test_finished_search_is_shown_again_and_not_run(
     assert main(["search", *options, "--out", str(finished), "--json"]) == 0
     ranking = json.loads(capsys.readouterr().out)
     assert ranking[0]["rank"] == 1
-    assert ranking[0]["psnr"] == SearchFolder(finished).architectures()[0]["psnr"]
+    assert ranking[0]["psnr"] == SearchFolder(finished).architectures()[0].psnr
     assert main(["search", *options, "--out", str(finished)]) == 0
     out = capsys.readouterr().out
     assert "has finished before" in out
@@ -341,7 +346,7 @@ def test_what_killed_writes_left_is_removed_and_disturbs_nothing(
 def test_a_kill_between_the_state_and_the_logs_loses_nothing(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = SearchSettings.from_dict(json.loads((finished / "settings.json").read_text())["settings"])
+    settings = SearchSettings(**json.loads((finished / "settings.json").read_text())["settings"])
 
     class Killed(BaseException):
         pass

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -57,6 +58,11 @@ def query(path: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
             return _fetch((Path(folder) / file.name).as_uri(), statements)
     except sqlite3.DatabaseError as error:
         raise ExperimentError(f"{file}: can't be read as the database of an NNI experiment ({error})") from error
+
+
+def moment(milliseconds: int | None) -> datetime | None:
+    """Return a time of the database in UTC; None of one that is not set, which NNI also writes as 0."""
+    return datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc) if milliseconds else None
 
 
 def _fetch(uri: str, statements: Iterable[str]) -> list[list[tuple[Any, ...]]]:

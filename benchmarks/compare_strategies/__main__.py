@@ -1,7 +1,7 @@
 """How many architectures the strategies of NNI must evaluate, on a table in which all architectures were measured.
 
-    python examples/compare_strategies.py build table.npz
-    python examples/compare_strategies.py run table.npz --seeds 20 --plot compare.png --csv compare.csv
+    python benchmarks/compare_strategies build table.npz
+    python benchmarks/compare_strategies run table.npz --seeds 20 --plot compare.png --csv compare.csv
 
 `build` trains one supernet on photographs and measures each of 3,840 architectures with its weights, in some ten
 minutes of one CPU core; interrupted or killed, it goes on where it was. `run` lets every strategy search
@@ -33,7 +33,7 @@ from hnas_nni.files import replacing
 from hnas_nni.trial.reward import JointReward
 
 if TYPE_CHECKING:
-    from search_spaces.architecture_table import SubSpace
+    from architecture_table import SubSpace
 
 TOP_SHARE = 0.01
 
@@ -100,9 +100,8 @@ def contender(name: str) -> Callable[[int], Any]:
 def search(name: str, seed: int, subspace: SubSpace, rewards: np.ndarray, budget: int) -> np.ndarray:
     """Let a strategy search the table; return the rewards in the order of its evaluations, shape (budget,) at most."""
     import torch
+    from architecture_table import table_space
     from nni.nas.execution import SequentialExecutionEngine
-
-    from search_spaces.architecture_table import table_space
 
     logging.getLogger("nni").setLevel(logging.ERROR)
     torch.set_num_threads(1)
@@ -179,8 +178,8 @@ def plot(runs: dict[str, list[np.ndarray]], rewards: np.ndarray, budget: int, pa
 
 
 def _build(options: argparse.Namespace) -> None:
-    from search_spaces.architecture_table import default_subspace
-    from search_spaces.table_builder import BuildSettings, build_table
+    from architecture_table import default_subspace
+    from table_builder import BuildSettings, build_table
 
     settings = BuildSettings(**{field.name: getattr(options, field.name) for field in fields(BuildSettings)})
     table = build_table(default_subspace(settings.layers), settings, options.table)
@@ -198,7 +197,7 @@ def _run(options: argparse.Namespace) -> None:
         if getattr(options, name) < 1:
             raise ValueError(f"--{name}: {getattr(options, name)} is not valid; give at least 1")
     names = _contenders(options)
-    from search_spaces.architecture_table import ArchitectureTable
+    from architecture_table import ArchitectureTable
 
     table = ArchitectureTable.load(options.table)
     if not table.complete:
@@ -253,7 +252,7 @@ def _contenders(options: argparse.Namespace) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="compare_strategies.py", description=__doc__)
+    parser = Parser(prog="compare_strategies", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="build|run")
     build = commands.add_parser("build", help="measure all architectures", description="Measure all architectures.")
     build.add_argument("table", type=Path, help="the table; made, or completed if a part of it is there")
@@ -304,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.command(options)
     except (ValueError, OSError) as error:
-        print_error("compare_strategies.py", one_line(error))
+        print_error("compare_strategies", one_line(error))
         return 2
     return 0
 

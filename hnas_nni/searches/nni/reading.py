@@ -23,41 +23,44 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.genotype import Genotype, GenotypeError
-from hnas_nni.searches.database import DATABASE, ExperimentError, is_experiment, query
-from hnas_nni.searches.records import TrialRecord
+from hnas_nni.architecture.cells import GenotypeError
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, moment, query
+from hnas_nni.searches.record import MeasuredArchitecture, Trial
+from hnas_nni.searches.search_folder import SEARCH_FOLDER, SearchFolder
 from hnas_nni.trial.parameters import LAMBDA, TrialParameters
 
-_SEARCH_TRIAL = "strategies.search.trial"
-"""Command of trials that are whole searches; before their first report nothing else tells them."""
 _EVENTS = {"ADD_CUSTOMIZED": "WAITING", "ADD_RESUMED": "WAITING", "USER_TO_CANCEL": "USER_CANCELED"}
 _ENDED = ("SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED")
 
 
-def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
+def read_trials(path: str | os.PathLike[str]) -> tuple[list[Trial], list[MeasuredArchitecture]]:
     """Read all trials of an experiment, finished or not, in the order in which they started.
 
     Parameters
     ----------
     path
-        The experiment's folder, as :func:`find_experiment` returns it.
+        The experiment's folder, as :func:`hnas_nni.searches.find_experiment` returns it.
+
+    Returns
+    -------
+    trials, measured
+        The trials, and what those measured that have reported a final result.
 
     Raises
     ------
     ExperimentError
-        If the folder is not that of an NNI experiment, its database can't be read, or no trial is one of
-        ours.
+        If the folder is not that of an NNI experiment, its database can't be read, or its trials report on no
+        architecture.
     """
     path = Path(path)
     if not is_experiment(path):
         raise ExperimentError(f"{path}: not the folder of an NNI experiment, which holds {DATABASE}")
-    profiles, events, metrics = query(
+    events, metrics = query(
         path,
-        "SELECT params FROM ExperimentProfile ORDER BY rowid",
         "SELECT timestamp, trialJobId, event, data, sequenceId FROM TrialJobEvent "
         "WHERE trialJobId <> '' ORDER BY rowid",
         "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData ORDER BY rowid",
@@ -72,10 +75,11 @@ def read_trials(path: str | os.PathLike[str]) -> list[TrialRecord]:
         if id in drafts:
             drafts[id].add_metric(kind, sequence, data)
             drafts[id].genotype, drafts[id].weight = handed_out.of(parameter_id, time)
-    runs_searches = any(_SEARCH_TRIAL in (params or "") for (params,) in profiles)
-    if not runs_searches and not any(draft.is_search or draft.genotype for draft in drafts.values()):
+    # Before the first report it can't be told whose trials they are: a search as a trial has its architecture then.
+    if metrics and not any(draft.is_search or draft.genotype for draft in drafts.values()):
         handed_out.check()
-    return sorted((draft.finish(path) for draft in drafts.values()), key=_age)
+    read = sorted((draft.finish(path) for draft in drafts.values()), key=lambda pair: _age(pair[0]))
+    return [trial for trial, _ in read], [measured for _, measured in read if measured is not None]
 
 
 class _HandedOut:
@@ -111,11 +115,11 @@ class _HandedOut:
         if self._problem and not self._knows_genotype:
             raise ExperimentError(
                 f"experiment {self._experiment}: not an HNAS search ({self._problem}); "
-                "give the id or folder of a search over search_spaces/hnas_x2.json or one like it"
+                "give the id or folder of a search over search_spaces/hnas_12_layers.json or one like it"
             )
 
 
-def _age(trial: TrialRecord) -> tuple[float, int]:
+def _age(trial: Trial) -> tuple[float, int]:
     """Return what sorts trials by their start, those that wait last."""
     return (trial.start.timestamp() if trial.start else math.inf, trial.number)
 
@@ -134,7 +138,7 @@ class _Draft:
     final: Any = None
     intermediate: dict[int, float] = field(default_factory=dict)
     is_search: bool = False
-    """Whether the trial is a whole search (:mod:`strategies.search.trial`), which reports by epochs."""
+    """Whether the trial is a whole search: it reports by epochs, and its architecture at the end."""
 
     def add_event(self, time: int, event: str, number: int | None) -> None:
         """Play one event back, as NNI's own data store does."""
@@ -161,23 +165,34 @@ class _Draft:
             if psnr is not None:
                 self.intermediate[sequence] = psnr
 
-    def finish(self, experiment: Path) -> TrialRecord:
+    def finish(self, experiment: Path) -> tuple[Trial, MeasuredArchitecture | None]:
         final = self.final if isinstance(self.final, dict) else {"default": self.final}
-        params = _number(final.get("params"))
-        return TrialRecord(
+        folder = _trial_folder(experiment, self.id)
+        search = None if folder is None else SearchFolder(folder / SEARCH_FOLDER)
+        if search is not None and not search.exists:
+            search = None
+        trial = Trial(
             number=self.number,
             id=self.id,
             status=self.status,
             genotype=self.genotype or _found(final.get("genotype")),
-            reward=_number(final.get("default")),
+            intermediate=tuple(psnr for _, psnr in sorted(self.intermediate.items())),
+            start=moment(self.start),
+            end=moment(self.end),
+            folder=folder,
+            search=None if search is None else search.path,
+        )
+        reward, params = _number(final.get("default")), _number(final.get("params"))
+        if trial.genotype is None or reward is None:
+            return trial, None
+        return trial, MeasuredArchitecture(
+            genotype=trial.genotype,
+            reward=reward,
             psnr=_number(final.get("psnr")),
             gmacs=_number(final.get("gmacs")),
             params=None if params is None else int(params),
-            intermediate=tuple(psnr for _, psnr in sorted(self.intermediate.items())),
-            start=_utc(self.start),
-            end=_utc(self.end),
-            folder=_trial_folder(experiment, self.id),
-            given_weight=self.weight,
+            reward_weight=search.reward_weight if self.weight is None and search is not None else self.weight,
+            trial=trial,
         )
 
 
@@ -219,10 +234,6 @@ def _parse(text: str) -> Any:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _utc(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
 
 
 def _trial_folder(experiment: Path, trial: str) -> Path | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from hnas_nni.architecture.genotype import POSITION_LABEL
-from hnas_nni.searches import TrialRecord
+from hnas_nni.searches.record import Trial
+from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
@@ -25,21 +25,19 @@ def trial_settings(command: str) -> dict[str, Any]:
     if "hnas_nni.trial" not in words:
         return {}
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    found: dict[str, Any] = {}
-    for name, default in asdict(TrialSettings()).items():
-        places = [index for index, word in enumerate(words[:-1]) if word == "--" + name.replace("_", "-")]
-        found[name] = _typed(words[places[-1] + 1], type(default)) if places else default
-    found["sharing"] = "--no-sharing" not in words
-    for name in (LAMBDA, COST_SCALE):
-        option = "--" + name.replace("_", "-")
-        if option in words[:-1]:
-            found[name] = _typed(words[words.index(option) + 1], float)
+    found: dict[str, Any] = {"sharing": "--no-sharing" not in words}
+    for settings, defaults in ((TrialSettings, True), (JointReward, False)):
+        for name, (setting, default) in settings.stated().items():
+            places = [place for place, word in enumerate(words[:-1]) if word == setting.flag(name)]
+            if places or defaults:
+                value = _typed(words[places[-1] + 1], setting.kind) if places else default
+                found[setting.option or name] = value
     return {name: value for name, value in found.items() if value is not None}
 
 
-def search_settings(trials: Iterable[TrialRecord]) -> dict[str, Any]:
+def search_settings(trials: Iterable[Trial]) -> dict[str, Any]:
     """Return the settings that trials which are whole searches have in common; nothing for other trials."""
-    found = [trial.search.about()["settings"] for trial in trials if trial.search]
+    found = [SearchFolder(trial.search).settings for trial in trials if trial.search]
     if not found:
         return {}
     same = {name: value for name, value in found[0].items() if all(other.get(name) == value for other in found)}

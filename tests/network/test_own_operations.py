@@ -15,18 +15,20 @@ import pytest
 import torch
 from torch import nn
 
-from hnas_nni import HNAS_A, Cell, Edge, Genotype, GenotypeError
-from hnas_nni.architecture.genotype import CELL_OPERATIONS, NORMAL_OPERATIONS
+from hnas_nni import HNAS_A, Cell, Edge, Genotype, GenotypeError, register_normal, register_upsampling, unregister
+from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cost import cost_table, count
+from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load, save
-from hnas_nni.network.operations import normal_operation, register_normal, register_upsampling, unregister
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.report import describe, draw_genotype
-from hnas_nni.report.palette import contrast, operation_colours, operation_names, text_colour
+from hnas_nni.report.palette import contrast, text_colour
 from hnas_nni.report.svg import cells_svg, stylesheet
 from search_spaces import HNASSpace, search_space_json
 
 SIZES = {"scale": 2, "channels": 4, "layers": 3}
+PAPER_NORMAL = candidates(PAPER, "normal")
 
 
 class LargeDepthwise(nn.Sequential):
@@ -69,7 +71,7 @@ def own() -> Iterator[Genotype]:
 
 
 def test_the_space_has_it_and_loses_it(own: Genotype) -> None:
-    assert search_space_json(2, 3)["normal/op_4_1"]["_value"] == [*NORMAL_OPERATIONS, "large_dw"]
+    assert search_space_json(3)["normal/op_4_1"]["_value"] == [*PAPER_NORMAL, "large_dw"]
     space = HNASSpace(**SIZES)
     network = space.freeze(own.to_sample())
     assert isinstance(network.blocks[0].operation(2, 0), LargeDepthwise)
@@ -78,7 +80,7 @@ def test_the_space_has_it_and_loses_it(own: Genotype) -> None:
     assert "large_dw" in {edge.operation for genotype in drawn for edge in genotype.normal.edges}
     unregister("large_dw")
     try:
-        assert CELL_OPERATIONS["normal"] == NORMAL_OPERATIONS
+        assert candidates(PAPER, "normal") == PAPER_NORMAL
         with pytest.raises(GenotypeError, match=r"normal\.2\[0\]\.operation: 'large_dw' is unknown"):
             Genotype(own.normal, own.upsampling, 2)
     finally:
@@ -150,8 +152,9 @@ def test_pictures_and_texts(own: Genotype, tmp_path: Path) -> None:
     pictures = cells_svg(own)
     assert "large dw" in pictures["normal"] and "resize + conv" in pictures["upsampling"]
     assert "var(--hnas-line-large_dw)" in pictures["normal"] and "--hnas-line-large_dw:" in stylesheet()
-    assert len(set(operation_colours().values())) == len(set(operation_names().values())) == 14
-    for colour in operation_colours().values():
+    colours = {operation.colour for operation in OPERATIONS.values()}
+    assert len(colours) == len({operation.label for operation in OPERATIONS.values()}) == 14
+    for colour in colours:
         assert contrast(colour, text_colour(colour)) > 4.5  # WCAG 2.1, level AA
 
 
@@ -175,6 +178,22 @@ def test_tiles_know_how_far_it_looks(own: Genotype) -> None:
     assert not is_local(genotype)
 
 
+def test_its_first_weights_are_its_own_or_those_of_convolutions(own: Genotype) -> None:
+    """By default a constant goes through what is registered nearly as it was; a function of one's own is called."""
+
+    def start() -> nn.Module:
+        torch.manual_seed(0)
+        network = own.build(2, 6, 3)
+        interpolate(network)
+        return network.blocks[0].operation(2, 0)
+
+    middle = start()(torch.full((1, 6, 9, 9), 3.0))[..., 4, 4]
+    assert ((middle - 3).abs() < 1).all()
+    unregister("large_dw")
+    register_normal("large_dw", LargeDepthwise, first_weights=lambda module: module[2].weight.zero_())
+    assert start()[2].weight.count_nonzero() == 0
+
+
 def _wrong(channels: int, scale: int) -> nn.Module:
     return nn.Conv2d(channels, channels, 3)
 
@@ -195,10 +214,10 @@ def _wrong(channels: int, scale: int) -> nn.Module:
     ],
 )
 def test_bad_operations_are_refused(arguments: dict[str, object], message: str) -> None:
-    before = dict(CELL_OPERATIONS)
+    before = dict(OPERATIONS)
     with pytest.raises(ValueError, match=message):
         register_normal(**{"name": "mine", "factory": LargeDepthwise, **arguments})  # type: ignore[arg-type]
-    assert before == CELL_OPERATIONS
+    assert before == OPERATIONS
     with pytest.raises(ValueError, match="mine: was not registered"):
         unregister("mine")
 
@@ -211,13 +230,13 @@ def test_an_upsampling_operation_must_fit_every_scale() -> None:
 def test_published_architectures_are_untouched(own: Genotype) -> None:
     assert count(HNAS_A, lr_size=(48, 48)).params == 974_019
     assert Genotype.from_json(HNAS_A.to_json()) == HNAS_A
-    assert isinstance(normal_operation("identity", 4, 2), nn.Identity)
+    assert isinstance(OPERATIONS["identity"].factory(4, 2), nn.Identity)
 
 
 def test_other_processes_load_it_by_the_variable(tmp_path: Path) -> None:
     """What trials and the hnas command are."""
     (tmp_path / "mine.py").write_text(
-        "from torch import nn\nfrom hnas_nni import Genotype\nfrom hnas_nni.network.operations import register_normal\n"
+        "from torch import nn\nfrom hnas_nni import Genotype, register_normal\n"
         "register_normal('mine', lambda channels, scale: nn.Conv2d(channels, channels, 1), label='my conv', reach=0)\n"
     )
     genotype = Genotype.random(random.Random(0)).to_json().replace('"rcab"', '"mine"')

@@ -7,26 +7,24 @@ nodes average their inputs, as in ``hnas search``: without that, shared weights 
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from architecture_table import ArchitectureTable, SubSpace
 from tqdm import tqdm
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
 from hnas_nni.files import replacing
-from hnas_nni.network.network import check_network_size
-from hnas_nni.settings import EMBEDDED, check_images, check_seed
+from hnas_nni.settings import EMBEDDED, Settings, shared
 from hnas_nni.training.step import cosine_learning_rate, patch_psnr
-from search_spaces.architecture_table import ArchitectureTable, SubSpace
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 
 _SAVE_SECONDS = 20.0
@@ -34,52 +32,22 @@ _SAVE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class BuildSettings:
-    """How a table is made.
+class BuildSettings(Settings):
+    """How a table is made; each training step is on one path of the supernet."""
 
-    Parameters
-    ----------
-    data
-        "photos" for the embedded photographs, or a folder as :func:`hnas_nni.data.load_splits` takes it.
-    scale, channels, layers
-        Sizes of the networks.
-    steps
-        Training steps of the supernet, each on one path.
-    batch, patch
-        Patches in a step, and their side in HR pixels.
-    learning_rate
-        At the first step; a cosine takes it to a hundredth.
-    measured_patches
-        How many patches of the controller split the PSNR is read on.
-    cost_channels
-        C of the networks whose multiply-adds are counted, for a search in narrow networks for wider ones.
-    seed
-        Of weights, paths and batches.
-    """
+    as_options: ClassVar[bool] = False
 
-    data: str = EMBEDDED
-    scale: int = 2
-    channels: int = 8
-    layers: int = 6
-    steps: int = 3000
-    batch: int = 8
-    patch: int = 48
-    learning_rate: float = 2e-3
-    measured_patches: int = 16
-    cost_channels: int = 16
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "measured_patches", "cost_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: {getattr(self, name)} is not valid; give at least 1")
-        check_network_size(self.scale, self.channels, self.layers)
-        if self.patch < self.scale or self.patch % self.scale:
-            raise ValueError(f"patch: {self.patch} is not valid; give a multiple of the scale {self.scale}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate: {self.learning_rate} is not valid; give a number above 0")
-        check_seed("seed", self.seed)
-        check_images("data", self.data)
+    data: str = shared.DATA(EMBEDDED)
+    scale: int = shared.SCALE(2)
+    channels: int = shared.CHANNELS(8)
+    layers: int = shared.LAYERS(6)
+    steps: int = shared.STEPS(3000)
+    batch: int = shared.BATCH(8)
+    patch: int = shared.PATCH(48)
+    learning_rate: float = shared.LEARNING_RATE(2e-3)
+    measured_patches: int = shared.MEASURED_PATCHES(16)
+    cost_channels: int = shared.CHANNELS(16, help="C of the networks whose multiply-adds are counted")
+    seed: int = shared.SEED(0)
 
 
 def build_table(

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from hnas_nni.searches.database import DATABASE, ExperimentError, is_experiment, query
+from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, query
 
 _LIST_READS, _LIST_PAUSE = 10, 0.05
 """NNI rewrites its list in place: for an instant it is empty or torn, so it is read again after so many seconds."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from hnas_nni.architecture.genotype import POSITION_LABEL
 from hnas_nni.output_folder import installed_versions
-from hnas_nni.searches import ExperimentError, TrialRecord, query, rank, read_trials
-from hnas_nni.searches.history import Architecture, PolicyHistory, SearchHistory, Step
-from hnas_nni.searches.nni_settings import (
+from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
+from hnas_nni.searches.nni.database import ExperimentError, moment, query
+from hnas_nni.searches.nni.settings import (
     configuration_text,
     data_of,
     layers_of,
@@ -24,6 +22,7 @@ from hnas_nni.searches.nni_settings import (
     trial_settings,
     tuner_settings,
 )
+from hnas_nni.searches.record import MeasuredArchitecture, Trial, states_in_words
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
 
 POLICY_HISTORY = Path("checkpoint") / "policy.jsonl"
@@ -34,25 +33,30 @@ _SILENCE = 60.0
 """A manager at work writes to its database every ten seconds; after a minute without, it is taken for gone."""
 
 
-def read_nni_history(experiment: Path) -> SearchHistory:
-    """Read an NNI experiment, finished or not.
+def read_nni_history(
+    experiment: Path,
+    trials: Sequence[Trial],
+    finished: Sequence[MeasuredArchitecture],
+    ranking: Sequence[MeasuredArchitecture],
+) -> SearchHistory:
+    """Return the history of an NNI experiment, finished or not.
 
     Parameters
     ----------
     experiment
-        The experiment's folder, as :func:`hnas_nni.searches.find_experiment` returns it.
+        The experiment's folder.
+    trials, finished, ranking
+        Its trials in the order in which they started, the results of those that are finished, and the ranking.
 
     Raises
     ------
     ExperimentError
-        If it can't be read, or is no HNAS search.
+        If its database or its policy's history can't be read.
     """
-    trials = read_trials(experiment)
     profile = _Profile(experiment)
     config = profile.config
     settings = trial_settings(config.get("trialCommand", "")) or search_settings(trials)
     rewards = reward_settings(config, settings)
-    ranking = _ranking(trials)
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
     planned = config.get("maxTrialNumber")
     return SearchHistory(
@@ -63,8 +67,8 @@ def read_nni_history(experiment: Path) -> SearchHistory:
         state=_state(profile, len(ended), planned),
         done=len(ended),
         planned=planned,
-        progress=_progress(trials),
-        started=_moment(profile.start) or min((trial.start for trial in trials if trial.start), default=None),
+        progress=states_in_words(trials),
+        started=moment(profile.start) or min((trial.start for trial in trials if trial.start), default=None),
         seconds=_seconds(profile, trials),
         data=data_of(settings),
         scale=settings.get("scale"),
@@ -72,10 +76,10 @@ def read_nni_history(experiment: Path) -> SearchHistory:
         layers=settings.get("layers") or layers_of(config),
         reward_weight=rewards.get(LAMBDA),
         cost_scale=rewards.get(COST_SCALE),
-        steps=_steps(trials, ranking),
+        steps=_steps(trials, finished, ranking),
         step_axis=None if _are_numbered(trials) else "trial, in the order in which they started",
         policy=_policy(experiment / POLICY_HISTORY),
-        ranking=ranking,
+        ranking=tuple(ranking),
         settings={**rewards, **settings, **tuner_settings(config)},
         configuration=configuration_text(config),
         command="nnictl create --config config.yml",
@@ -112,7 +116,7 @@ def _state(profile: _Profile, ended: int, planned: int | None) -> str:
     return "stopped" if profile.end or profile.is_silent() else "running"
 
 
-def _seconds(profile: _Profile, trials: Sequence[TrialRecord]) -> float | None:
+def _seconds(profile: _Profile, trials: Sequence[Trial]) -> float | None:
     """Return the time the search was at work: NNI's own clock, which stands still between stop and resume."""
     if profile.duration:
         return float(profile.duration)
@@ -121,58 +125,23 @@ def _seconds(profile: _Profile, trials: Sequence[TrialRecord]) -> float | None:
     return (max(ends) - min(starts)).total_seconds() if starts and ends else None
 
 
-def _progress(trials: Sequence[TrialRecord]) -> str:
-    states = Counter(trial.status.lower().replace("_", " ") for trial in trials)
-    return ", ".join(f"{number} {state}" for state, number in states.most_common())
-
-
-def _ranking(trials: Sequence[TrialRecord]) -> tuple[Architecture, ...]:
-    if not any(trial.finished for trial in trials):
-        return ()
-    return tuple(
-        Architecture(
-            name=_name(entry.trial),
-            genotype=entry.genotype,
-            reward=float(entry.trial.reward or 0.0),
-            psnr=entry.trial.psnr,
-            gmacs=entry.trial.gmacs,
-            params=entry.trial.params,
-            step=entry.trial.number,
-            evaluated=entry.trials,
-            reward_weight=entry.trial.reward_weight,
-        )
-        for entry in rank(trials)
-    )
-
-
-def _name(trial: TrialRecord) -> str:
-    """Name a trial; rewards of whole searches can only be compared at the same lambda, so it is said."""
-    weight = f", \u03bb = {trial.reward_weight:g}" if trial.search else ""
-    return f"trial {trial.number} ({trial.id}){weight}"
-
-
-def _are_numbered(trials: Sequence[TrialRecord]) -> bool:
+def _are_numbered(trials: Sequence[Trial]) -> bool:
     """Whether each trial has a number of its own; a resumed experiment may give numbers again."""
     return len({trial.number for trial in trials}) == len(trials)
 
 
-def _steps(trials: Sequence[TrialRecord], ranking: Sequence[Architecture]) -> tuple[Step, ...]:
+def _steps(
+    trials: Sequence[Trial], finished: Sequence[MeasuredArchitecture], ranking: Sequence[MeasuredArchitecture]
+) -> tuple[Step, ...]:
     """Return the finished trials by their numbers, or counted from 0 where numbers were given twice."""
     places = {entry.genotype: place for place, entry in enumerate(ranking)}
-    by_number = _are_numbered(trials)
-    numbered = [(trial.number if by_number else count, trial) for count, trial in enumerate(trials)]
-    return tuple(
-        Step(
-            number,
-            _name(trial),
-            trial.reward,
-            trial.psnr,
-            trial.gmacs,
-            rank=places[trial.genotype],
-        )
-        for number, trial in sorted(numbered, key=lambda item: item[0])
-        if trial.finished and trial.genotype is not None
-    )
+    counts = {trial.id: trial.number if _are_numbered(trials) else count for count, trial in enumerate(trials)}
+    steps = [
+        Step(counts[entry.trial.id], entry.name, entry.reward, entry.psnr, entry.gmacs, rank=places[entry.genotype])
+        for entry in finished
+        if entry.trial is not None
+    ]
+    return tuple(sorted(steps, key=lambda step: step.number))
 
 
 def _policy(file: Path) -> PolicyHistory:
@@ -200,7 +169,3 @@ def _policy(file: Path) -> PolicyHistory:
         entropies={level: tuple(values[i] for _, values, _ in lines) for i, level in enumerate(_LEVELS)},
         positions=tuple(positions for _, _, positions in lines),
     )
-
-
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if not milliseconds else datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)
