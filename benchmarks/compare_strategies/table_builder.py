@@ -27,11 +27,8 @@ from hnas_nni.settings import EMBEDDED, Settings, shared
 from hnas_nni.training.step import cosine_learning_rate, patch_psnr
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
 
-_SAVE_EVERY = 200
-"""Architectures that are measured again at worst after a kill."""
-
 _SAVE_SECONDS = 20.0
-"""Training that is repeated at worst after a kill."""
+"""Work that is repeated at worst after a kill."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,9 @@ class BuildSettings(Settings):
     seed: int = shared.SEED(0)
 
 
-def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> ArchitectureTable:
+def build_table(
+    subspace: SubSpace, settings: BuildSettings, path: Path, save_seconds: float = _SAVE_SECONDS
+) -> ArchitectureTable:
     """Train the supernet and measure all architectures; go on where an earlier call was interrupted or killed.
 
     The state of the supernet lies beside the table, and goes when the table is complete. A table that was interrupted
@@ -67,6 +66,8 @@ def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> Arch
         How to train and measure.
     path
         The table. One that is there must be of the same architectures and settings.
+    save_seconds
+        Work that is repeated at worst after a kill, in seconds.
 
     Raises
     ------
@@ -90,13 +91,16 @@ def build_table(subspace: SubSpace, settings: BuildSettings, path: Path) -> Arch
     if checkpoint.exists():
         _load(training, checkpoint)
     table.save(path)
-    training.run(lambda: _save(training, checkpoint))
+    training.run(lambda: _save(training, checkpoint), save_seconds)
     missing = np.flatnonzero(np.isnan(table.psnr))
     samples = list(subspace.samples())
-    for done, row in enumerate(tqdm(missing, desc="measuring", unit="architecture", disable=None), start=1):
+    saved = time.monotonic()
+    for row in tqdm(missing, desc="measuring", unit="architecture", disable=None):
         table.psnr[row] = training.psnr(subspace.genotype(samples[row]))
-        if done % _SAVE_EVERY == 0 or done == len(missing):
+        if time.monotonic() - saved >= save_seconds:
             table.save(path)
+            saved = time.monotonic()
+    table.save(path)
     checkpoint.unlink(missing_ok=True)
     return table
 
@@ -135,8 +139,8 @@ class SubSpaceTraining:
             splits.controller, settings.scale, settings.patch, settings.measured_patches, seed=0
         )
 
-    def run(self, save: Callable[[], None]) -> None:
-        """Train all architectures to the end, a uniformly drawn one at each step; `save` from time to time."""
+    def run(self, save: Callable[[], None], save_seconds: float = _SAVE_SECONDS) -> None:
+        """Train all architectures to the end, a uniformly drawn one at each step; `save` every so many seconds."""
         first, steps = self.settings.learning_rate, self.settings.steps
         if self.step == steps:
             return
@@ -149,7 +153,7 @@ class SubSpaceTraining:
                 self._paths.step(*self._sampler.sample(self.settings.batch), rate)
                 self.step += 1
                 progress.update()
-                if time.monotonic() - saved >= _SAVE_SECONDS:
+                if time.monotonic() - saved >= save_seconds:
                     save()
                     saved = time.monotonic()
         save()

@@ -31,17 +31,25 @@ def bytes_per_pixel(network: nn.Module) -> int:
     return int((large - small) / (_PROBE_SIZES[1] ** 2 - _PROBE_SIZES[0] ** 2) * _WORKSPACE)
 
 
-def available_bytes(device: torch.device) -> int:
-    """Return how much memory of a device is free: of the GPU, or of the machine and the container around us."""
+def available_bytes(device: torch.device, control_group: Path = _CGROUP) -> int:
+    """Return how much memory of a device is free: of the GPU, or of the machine and the container around us.
+
+    Parameters
+    ----------
+    device
+        The GPU, or the CPU.
+    control_group
+        Folder of the container's limits, in version 2 of Linux's control groups.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(int(psutil.virtual_memory().available), _container_bytes())
+    return min(int(psutil.virtual_memory().available), _container_bytes(control_group))
 
 
-def _container_bytes() -> int:
+def _container_bytes(control_group: Path) -> int:
     """What is left below the control group's limit, or a very large number."""
     try:
-        limit, used = ((_CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        limit, used = ((control_group / f"memory.{name}").read_text() for name in ("max", "current"))
         return int(limit) - int(used)
     except (OSError, ValueError):  # not Linux, no control groups of version 2, or "max": no limit
         return 2**62

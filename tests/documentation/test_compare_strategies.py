@@ -13,7 +13,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import table_builder
 import torch
 from architecture_table import ArchitectureTable, SubSpace, default_subspace, table_space
 from nni.nas.execution import SequentialExecutionEngine
@@ -126,10 +125,9 @@ def test_a_table_interrupted_while_measured_is_completed(
 ) -> None:
     path = tmp_path / "table.npz"
     with monkeypatch.context() as patch:
-        patch.setattr(table_builder, "_SAVE_EVERY", 1)
         interrupt_at(4, patch, SubSpaceTraining, "psnr")
         with pytest.raises(KeyboardInterrupt):
-            build_table(small_subspace(), SETTINGS, path)
+            build_table(small_subspace(), SETTINGS, path, save_seconds=0)
     assert int(np.isfinite(ArchitectureTable.load(path).psnr).sum()) == 3
     with monkeypatch.context() as patch:
         interrupt_at(1, patch, PathTraining, "step")  # it is trained already
@@ -144,11 +142,10 @@ def test_a_table_interrupted_while_trained_equals_one_that_was_not(
 ) -> None:
     """Weights, Adam's moments, the learning rate, the drawn paths and patches all go on."""
     path = tmp_path / "table.npz"
-    monkeypatch.setattr(table_builder, "_SAVE_SECONDS", 0)
     with monkeypatch.context() as patch:
         interrupt_at(4, patch, PathTraining, "step")
         with pytest.raises(KeyboardInterrupt):
-            build_table(small_subspace(), SETTINGS, path)
+            build_table(small_subspace(), SETTINGS, path, save_seconds=0)
     assert np.isnan(ArchitectureTable.load(path).psnr).all()
     path.unlink()
     with pytest.raises(ValueError, match=r"table.npz.supernet.pt: is the supernet of another table; remove it$"):

@@ -32,11 +32,10 @@ def test_early_upsampling_takes_more() -> None:
     assert needs[0] > 1.1 * needs[1]
 
 
-def test_the_container_limits_what_is_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hnas_nni.inference.memory._CGROUP", tmp_path)
-    assert available_bytes(_CPU) == pytest.approx(psutil.virtual_memory().available, rel=0.1)
+def test_the_container_limits_what_is_available(tmp_path: Path) -> None:
+    assert available_bytes(_CPU, tmp_path) == pytest.approx(psutil.virtual_memory().available, rel=0.1)
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")
-    assert available_bytes(_CPU) == 2_000_000
+    assert available_bytes(_CPU, tmp_path) == 2_000_000
     (tmp_path / "memory.max").write_text("max\n")
-    assert available_bytes(_CPU) == pytest.approx(psutil.virtual_memory().available, rel=0.1)
+    assert available_bytes(_CPU, tmp_path) == pytest.approx(psutil.virtual_memory().available, rel=0.1)

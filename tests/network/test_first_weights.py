@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lively_networks import without_noise
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.data import load_pairs
@@ -41,10 +42,8 @@ def test_a_deep_network_starts_as_an_interpolation(scale: int) -> None:
 def test_without_noise_a_colour_stays_what_it_is(seed: int, scale: int, colour: tuple[float, float, float]) -> None:
     """The sums of the nodes are undone exactly, however many paths lead to each."""
     genotype = Genotype.random(seed, layers=4)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hnas_nni.network.first_weights._NOISE", 0.0)
-        network = genotype.build(scale, 6, 4)
-        interpolate(network)
+    network = without_noise(genotype.build(scale, 6, 4))
+    interpolate(network)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("bias"):

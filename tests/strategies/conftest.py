@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from small_spaces import choice
 
 from hnas_nni.architecture.cells import NODES, input_label, operation_label
 from hnas_nni.architecture.genotype import POSITION_LABEL
 from hnas_nni.architecture.operations import candidates
 from hnas_nni.architecture.spaces import PAPER
 from strategies.layout import SpaceLayout
-
-
-def _choice(*values: Any) -> dict[str, Any]:
-    return {"_type": "choice", "_value": list(values)}
 
 
 @pytest.fixture(scope="session")
@@ -25,9 +22,9 @@ def hnas_search_space() -> dict[str, Any]:
         operations = candidates(PAPER, cell)
         for node in NODES:
             for slot in (0, 1):
-                space[operation_label(cell, node, slot)] = _choice(*operations)
-                space[input_label(cell, node, slot)] = _choice(*range(node))
-    space[POSITION_LABEL] = _choice(*range(1, 13))
+                space[operation_label(cell, node, slot)] = choice(*operations)
+                space[input_label(cell, node, slot)] = choice(*range(node))
+    space[POSITION_LABEL] = choice(*range(1, 13))
     return space
 
 
@@ -41,13 +38,13 @@ def hnas_layout(hnas_search_space: dict[str, Any]) -> SpaceLayout:
 def small_search_space() -> dict[str, Any]:
     """Return a space of two cells and two network-level choices, small enough to count out: 1,728."""
     return {
-        "a/op_1_0": _choice("conv", "pool"),
-        "a/input_1_0": _choice(0),
-        "a/input_2_0": _choice(0, 1),
-        "a/op_2_0": _choice("conv", "pool"),
-        "b/kernel": _choice(3, 5, 7),
-        "b/activation": _choice("relu", "gelu", "none"),
-        "position": _choice(1, 2, 3, 4, 5, 6),
+        "a/op_1_0": choice("conv", "pool"),
+        "a/input_1_0": choice(0),
+        "a/input_2_0": choice(0, 1),
+        "a/op_2_0": choice("conv", "pool"),
+        "b/kernel": choice(3, 5, 7),
+        "b/activation": choice("relu", "gelu", "none"),
+        "position": choice(1, 2, 3, 4, 5, 6),
         "width": {"_type": "randint", "_value": [8, 12]},
     }
 

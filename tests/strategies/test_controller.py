@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
+from small_spaces import every_choice
 
 from hnas_nni.architecture.genotype import Genotype
 from strategies.controller import HierarchicalController
@@ -25,10 +24,6 @@ def make(
         for parameter in controller.parameters():
             parameter.normal_(0, spread)
     return controller
-
-
-def every_choice(layout: SpaceLayout) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*(range(len(d.values)) for d in layout.decisions))))
 
 
 @BOTH

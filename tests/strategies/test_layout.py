@@ -6,14 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from small_spaces import choice
 
 from hnas_nni.architecture.genotype import Genotype
 from search_spaces import decision_labels, search_space_path
 from strategies.layout import Decision, LayoutError, SpaceLayout
-
-
-def choice(*values: Any) -> dict[str, Any]:
-    return {"_type": "choice", "_value": list(values)}
 
 
 def labels(decisions: tuple[Decision, ...]) -> list[str]:

@@ -18,16 +18,17 @@ import psutil
 import pytest
 import torch
 from architecture_table import TableEvaluator, default_subspace, table_space
-from nni.mutable import Categorical, MutableDict, Numerical, label_scope
+from nni.mutable import Categorical, Numerical, label_scope
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.execution.event import TrainingEndEvent
 from nni.nas.hub.pytorch import NasBench201
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableDropout
-from nni.nas.space import BaseModelSpace, ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
+from nni.nas.space import ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
 from nni_experiment import free_port
 from repository import REPOSITORY
+from searchers import CategoricalSpace
 from torch import nn
 
 from hnas_nni import Genotype
@@ -158,10 +159,6 @@ def test_no_result_is_lost_when_nni_mistakes_one_trial_for_another() -> None:
     assert strategy.agent.learnt == expected
 
 
-class _Space(BaseModelSpace, MutableDict):
-    pass
-
-
 def test_a_space_without_another_architecture_ends_the_search() -> None:
     class Length(TableEvaluator):
         def _execute(self, model: Any) -> float:
@@ -172,13 +169,13 @@ def test_a_space_without_another_architecture_ends_the_search() -> None:
         choices = {"cell/a": Categorical([1, 20, 300], label="a"), "cell/b": Categorical(["x", "yy"], label="b")}
     engine = SequentialExecutionEngine()
     strategy = HierarchicalRL()
-    strategy(RawFormatModelSpace(_Space(choices), Length(SUBSPACE, table_rewards())), engine)
+    strategy(RawFormatModelSpace(CategoricalSpace(choices), Length(SUBSPACE, table_rewards())), engine)
     samples = [json.dumps(model.sample, sort_keys=True) for model in strategy.list_models()]
     assert len(samples) == len(set(samples)) == 6
 
 
 def test_continuous_choices_are_refused_before_the_first_trial() -> None:
-    space = RawFormatModelSpace(_Space({"rate": Numerical(0.0, 1.0, label="rate")}), None)
+    space = RawFormatModelSpace(CategoricalSpace({"rate": Numerical(0.0, 1.0, label="rate")}), None)
     engine = SequentialExecutionEngine(max_model_count=3)
     with pytest.raises(ValueError, match=r"^rate: Numerical is not categorical"):
         HierarchicalRL()(space, engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_spaces import every_choice
 
 from strategies.controller import HierarchicalController
 from strategies.elite import EliteMemory
@@ -32,10 +32,6 @@ TINY = SpaceLayout.from_choices(
 def make(layout: SpaceLayout = TINY, conditioned: bool = True, hidden_size: int = 8) -> HierarchicalController:
     torch.manual_seed(0)
     return HierarchicalController(layout, hidden_size=hidden_size, conditioned=conditioned).double()
-
-
-def every_choice(layout: SpaceLayout = TINY) -> torch.Tensor:
-    return torch.tensor(list(itertools.product(*(range(len(d.values)) for d in layout.decisions))))
 
 
 def gradient(controller: HierarchicalController, loss: torch.Tensor) -> torch.Tensor:
@@ -63,7 +59,7 @@ def finite_difference(controller: HierarchicalController, objective: Callable[[]
 def test_expected_step_climbs_the_expected_reward_whatever_the_baseline(baseline: float) -> None:
     controller = make()
     learner = PolicyGradient(controller, entropy_weight=0)
-    choices = every_choice()
+    choices = every_choice(TINY)
     rewards = torch.randn(len(choices), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
 
     def expected_reward() -> float:
@@ -80,7 +76,7 @@ def test_expected_step_climbs_the_expected_reward_whatever_the_baseline(baseline
 def test_one_sample_gives_the_textbook_loss_with_both_weights() -> None:
     controller = make()
     learner = PolicyGradient(controller, entropy_weight=0.25, position_weight=10.0)
-    choices = every_choice()[5:6]
+    choices = every_choice(TINY)[5:6]
     with torch.no_grad():
         scored = controller.score(choices)
         log_prob = scored.log_probs[0, :-1].sum() + 10 * scored.log_probs[0, -1]
@@ -92,7 +88,7 @@ def test_one_sample_gives_the_textbook_loss_with_both_weights() -> None:
 def test_the_elite_adds_its_mean_log_probability() -> None:
     controller = make()
     learner = PolicyGradient(controller, entropy_weight=0.0, elite_size=2, elite_weight=0.5)
-    choices = every_choice()
+    choices = every_choice(TINY)
     learner.elite.add(choices[:5], torch.tensor([0.0, 3.0, 1.0, 2.0, -1.0]))
     with torch.no_grad():
         elite = controller.score(choices[[1, 3]]).log_probs.sum(1).mean()
@@ -118,19 +114,19 @@ def test_baseline_is_the_moving_average_worked_by_hand() -> None:
 
 
 def test_normalized_learning_does_not_depend_on_the_unit_of_the_reward() -> None:
-    choices = every_choice()[::4]
+    choices = every_choice(TINY)[::4]
     rewards = torch.linspace(-1, 2, len(choices), dtype=torch.float64).square()
     ends = []
     for unit, offset in ((1.0, 0.0), (1000.0, -37.0)):
         learner = PolicyGradient(make(), **SMALL_BUDGET)
         for first in range(0, len(choices), 2):
             learner.update(choices[first : first + 2], unit * rewards[first : first + 2] + offset)
-        ends.append(learner.controller.score(every_choice()).log_probs.detach())
+        ends.append(learner.controller.score(every_choice(TINY)).log_probs.detach())
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-5, atol=1e-6)
 
 
 def test_rewards_that_are_not_finite_are_left_out_and_counted(caplog: pytest.LogCaptureFixture) -> None:
-    choices = every_choice()[:4]
+    choices = every_choice(TINY)[:4]
     whole, holed = (PolicyGradient(make()) for _ in range(2))
     for _ in range(3):
         expected = whole.update(choices[[0, 3]], [1.0, 2.0])
@@ -214,7 +210,7 @@ def test_settings_out_of_range_are_refused(setting: str, value: float) -> None:
 
 def test_rewards_must_fit_the_architectures() -> None:
     with pytest.raises(ValueError, match=r"shape \(2,\) does not fit 3 architectures"):
-        PolicyGradient(make()).update(every_choice()[:3], [1.0, 2.0])
+        PolicyGradient(make()).update(every_choice(TINY)[:3], [1.0, 2.0])
 
 
 @pytest.mark.parametrize("conditioned", [True, False])
@@ -223,7 +219,7 @@ def test_only_a_conditioned_position_learns_to_follow_the_cells(conditioned: boo
     controller = make(conditioned=conditioned, hidden_size=16)
     learner = PolicyGradient(controller, learning_rate=1e-2, entropy_weight=0.0, normalize_advantage=True)
     generator = torch.Generator().manual_seed(5)
-    choices = every_choice()
+    choices = every_choice(TINY)
     for _ in range(300):
         batch = choices[torch.randint(len(choices), (16,), generator=generator)].clone()
         probabilities = controller.network_probabilities(batch)["position"]

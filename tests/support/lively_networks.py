@@ -1,4 +1,4 @@
-"""Networks whose signal reaches the output: the usual random weights of a deep network let it fade to nothing."""
+"""Networks with other weights than torch gives them, whose noise lets the signal of a deep network fade to nothing."""
 
 from __future__ import annotations
 
@@ -23,4 +23,13 @@ def lively_network(genotype: Genotype, scale: int, layers: int, channels: int = 
         last = network.tail.conv
         last.weight.mul_(0.1 / network(noise).std())
         last.bias.zero_()
+    return network
+
+
+def without_noise(network: HNASNetwork) -> HNASNetwork:
+    """Take torch's random weights away, so that nothing of them is left in first weights."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() > 1:
+                parameter.zero_()
     return network

@@ -166,7 +166,7 @@ class MultiTrial(Searcher):
         choices += [_categorical(self.choices, label) for label in self.choices if "/" not in label]
         self._evaluator = _Reporting()
         self._engine = SequentialExecutionEngine(continue_on_failure=True)
-        space = _Space({choice.label: choice for choice in choices})
+        space = CategoricalSpace({choice.label: choice for choice in choices})
         self.strategy.initialize(RawFormatModelSpace(space, self._evaluator), self._engine)
         if resumes is not None:
             self.strategy.load_state_dict(_through_a_file(resumes.strategy.state_dict()))
@@ -210,6 +210,10 @@ class OneShot(Searcher):
 SEARCHERS: tuple[type[Searcher], ...] = (Agent, Tuner, MultiTrial, OneShot)
 
 
+class CategoricalSpace(BaseModelSpace, MutableDict):
+    """Choices by their labels, without a network."""
+
+
 class _Reporting(Evaluator):
     """Reports what a function says of an architecture, or fails."""
 
@@ -220,10 +224,6 @@ class _Reporting(Evaluator):
         if reward is None:
             raise RuntimeError("out of memory")
         nni.report_final_result(reward)
-
-
-class _Space(BaseModelSpace, MutableDict):
-    pass
 
 
 class _Network(ModelSpace):

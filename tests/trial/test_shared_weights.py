@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lively_networks import without_noise
 
 from hnas_nni import HNAS_A, Cell, Edge, Genotype
 from hnas_nni.network.first_weights import interpolate
@@ -84,13 +85,12 @@ def test_trials_at_the_same_time_are_averaged_and_later_ones_replace(tmp_path) -
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_reads_a_node_fits_however_many_paths_lead_there(tmp_path, monkeypatch, seed) -> None:
+def test_what_reads_a_node_fits_however_many_paths_lead_there(tmp_path, seed) -> None:
     """A colour stays what it is in a network whose weights come from one that is wired in another way."""
-    monkeypatch.setattr("hnas_nni.network.first_weights._NOISE", 0.0)
     sizes = {**SIZES, "channels": 6}
     networks = [Genotype.random(number, layers=3).build(**sizes) for number in (seed, seed + 100)]
     for network in networks:
-        interpolate(network)
+        interpolate(without_noise(network))
     store = SharedWeights(tmp_path / "shared.sqlite", **sizes)
     store.give_back(networks[0])
     assert store.load_into(networks[1]) > 2
