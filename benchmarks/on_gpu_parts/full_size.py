@@ -16,7 +16,7 @@ from hnas_nni.data import PatchSampler
 from hnas_nni.inference import NetworkModel
 from hnas_nni.inference.evaluation import evaluate
 from hnas_nni.network.first_weights import interpolate
-from on_gpu_parts.job import SCALE, Job, gigabytes, table
+from on_gpu_parts.job import SCALE, Job, Memory, table
 from on_gpu_parts.stacks import Stack, StackModel
 from on_gpu_parts.training_steps import TrainingSteps, draw_batches
 
@@ -25,8 +25,9 @@ _RECORDED = 10
 _BATCHES = 2000
 """Different batches in memory; a longer training sees them again."""
 
-_MEASURING = 0.15
-"""Share of a network's time in which its speed is measured, and the graph recorded, before its training begins."""
+_MEASURING, _TRAINING = 0.1, 0.65
+"""Shares of a network's time in which its speed is measured and in which it is trained; the rest is for recording the
+graph and for the test sets."""
 
 
 def networks(job: Job) -> dict[str, tuple[Callable[[], nn.Module], Callable[[nn.Module, str], Any], Cost]]:
@@ -65,8 +66,9 @@ def run(job: Job) -> list[str]:
     lr, hr = draw_batches(sampler, _BATCHES if job.cuda else 20, sizes.batch)
     rows = []
     every = networks(job)
-    for number, (name, (build, model, cost)) in enumerate(every.items()):
-        share = job.within(job.left / (len(every) - number))
+    seconds = job.seconds / len(every)  # also if one takes longer: the time is to be equal
+    for name, (build, model, cost) in every.items():
+        share = Job(job.device, job.images, job.sizes, job.results, seconds)
         row: dict[str, Any] = {"network": name, "gmacs": cost.gmacs, "params": cost.params}
         try:
             row |= _train(share, build, lambda network, make=model, name=name: make(network, name), lr, hr)
@@ -87,10 +89,9 @@ def run(job: Job) -> list[str]:
     ]
     columns = ["network", "gmacs", "params", "steps", "steps_per_second", "images_per_second", "gigabytes", *tests]
     lines = table(header, [[row.get(column, row.get("error", "-")) for column in columns] for row in rows])
-    seconds = next((row["seconds"] for row in rows if "seconds" in row), 0.0)
     return [
-        f"Equal time: about {seconds:.0f} s of training each, C = {sizes.full_channels}, L = {sizes.layers}, bf16, "
-        f"channels last, batch {sizes.batch}, patch {sizes.patch}, the same batches, Adam, cosine from 1e-3; "
+        f"Equal time: about {_TRAINING * seconds:.0f} s of training each, C = {sizes.full_channels}, L = {sizes.layers}, "
+        f"bf16, channels last, batch {sizes.batch}, patch {sizes.patch}, the same batches, Adam, cosine from 1e-3; "
         "a step is replayed as a CUDA graph. Measured in fp32.",
         "",
         *lines,
@@ -101,13 +102,11 @@ def _train(
     job: Job, build: Callable[[], nn.Module], model: Callable[[nn.Module], Any], lr: torch.Tensor, hr: torch.Tensor
 ) -> dict[str, Any]:
     torch.manual_seed(0)
-    gigabytes(job)
+    memory = Memory(job)
     network = build().to(job.device)
     steps = TrainingSteps(network, lr, hr, longest=_LONGEST, bfloat16=True, recorded=_RECORDED)
     speed = _steps_per_second(job, steps)
-    # What is left, but for measuring on the test sets.
-    evaluating = 0.15 * job.seconds
-    total = int(speed * max(job.left - evaluating, 0.2 * job.seconds)) // _RECORDED * _RECORDED
+    total = int(speed * _TRAINING * job.seconds) // _RECORDED * _RECORDED
     total = min(max(total, _RECORDED), _LONGEST)
     torch.manual_seed(0)
     network.load_state_dict(build().state_dict())
@@ -123,7 +122,7 @@ def _train(
         "seconds": seconds,
         "steps_per_second": total / seconds,
         "images_per_second": total * lr.shape[1] / seconds,
-        "gigabytes": gigabytes(job),
+        "gigabytes": memory.gigabytes,
     }
     del steps  # and with it the graph's memory
     scores = {name: evaluate(model(network), pairs, name) for name, pairs in job.images.tests.items()}

@@ -215,10 +215,18 @@ def _shown(value: Any) -> str:
     return str(value)
 
 
-def gigabytes(job: Job) -> float:
-    """Return the most GPU memory that was taken since the last call, in GB; 0 on a CPU."""
-    if not job.cuda:
-        return 0.0
-    peak = torch.cuda.max_memory_allocated(job.device) / 1e9
-    torch.cuda.reset_peak_memory_stats(job.device)
-    return peak
+class Memory:
+    """The most GPU memory that is taken from now on, on top of what is taken now; always 0 on a CPU."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        if job.cuda:
+            torch.cuda.reset_peak_memory_stats(job.device)
+            self._before = torch.cuda.memory_allocated(job.device)
+
+    @property
+    def gigabytes(self) -> float:
+        """How much that was, in GB."""
+        if not self._job.cuda:
+            return 0.0
+        return (torch.cuda.max_memory_allocated(self._job.device) - self._before) / 1e9

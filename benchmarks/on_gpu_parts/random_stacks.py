@@ -80,7 +80,11 @@ def run(job: Job) -> list[str]:
             job.synchronize()
         _train(wave, end, {length: (low, high) for length in (*sizes.short_steps, end)})
         job.synchronize()
-        rows += [_row(job, training, end, tests) for training in wave]
+        measured = [
+            {name: [training.measure(*pair) for pair in pairs] for name, pairs in tests.items()} for training in wave
+        ]
+        job.synchronize()
+        rows += [_row(job, training, end, psnrs) for training, psnrs in zip(wave, measured, strict=True)]
         del wave, training
         wave_seconds = time.monotonic() - start
     return _summary(job, rows, end, wave_seconds)
@@ -145,10 +149,7 @@ def _tensors(pair: ImagePair, device: torch.device) -> tuple[Tensor, Tensor]:
     return lr, hr
 
 
-def _row(job: Job, training: _Training, end: int, tests: dict[str, list[tuple[Tensor, Tensor]]]) -> dict[str, Any]:
-    psnrs = {
-        name: float(torch.cat([training.measure(*pair) for pair in pairs]).mean()) for name, pairs in tests.items()
-    }
+def _row(job: Job, training: _Training, end: int, tests: dict[str, list[Tensor]]) -> dict[str, Any]:
     cost = training.stack.cost()
     row = {
         "stack": training.stack.to_dict(),
@@ -158,7 +159,7 @@ def _row(job: Job, training: _Training, end: int, tests: dict[str, list[tuple[Te
         "steps": end,
         "short": {steps: pooled_psnr(values) for steps, values in training.short.items()},
         "curve": {steps: pooled_psnr(values) for steps, values in training.curve.items()},
-        "psnr": psnrs,
+        "psnr": {name: float(torch.cat(values).mean()) for name, values in tests.items()},
     }
     job.results.add("random_stacks", **row)
     return row

@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.data import PatchSampler
 from on_gpu_parts import convolutions
-from on_gpu_parts.job import SCALE, Job, gigabytes, table
+from on_gpu_parts.job import SCALE, Job, Memory, table
 from on_gpu_parts.training_steps import TrainingSteps, draw_batches
 from strategies.search import SearchSettings
 from strategies.supernet_policy import Architecture
@@ -176,14 +176,14 @@ def _variants(job: Job, paths: list[Architecture]) -> list[str]:
     batch = settings_of(job).batch
     for number, (name, (make, flags)) in enumerate(made.items()):
         share = job.within(job.left / (len(made) - number))
-        gigabytes(job)
+        memory = Memory(job)
         with _flags(**flags):
             step = make()
             for path in paths:
                 step(path)
             times = _times(share, step, paths)
         row = {"milliseconds": 1000 * fmean(times), "images_per_second": batch / fmean(times)}
-        row |= {"gigabytes": gigabytes(job), "recording_seconds": fmean(getattr(step, "seconds", [0.0]))}
+        row |= {"gigabytes": memory.gigabytes, "recording_seconds": fmean(getattr(step, "seconds", [0.0]))}
         job.results.add("search_steps", what="variant", variant=name, **row)
         rows.append([name, row["milliseconds"], row["images_per_second"], row["recording_seconds"], row["gigabytes"]])
         del step
@@ -240,7 +240,11 @@ def _kernels(job: Job, step: Callable[[Architecture], None], paths: list[Archite
             step(path)
         job.synchronize()
     wanted = DeviceType.CUDA if job.cuda else DeviceType.CPU
-    events = [event for event in profiled.events() if event.device_type == wanted]
+    events = [
+        event
+        for event in profiled.events()
+        if event.device_type == wanted and not getattr(event, "is_user_annotation", False)
+    ]
     by_name: Counter[str] = Counter()
     for event in events:
         by_name[event.name[:60]] += event.time_range.elapsed_us()

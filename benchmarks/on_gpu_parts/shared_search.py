@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from on_gpu_parts.job import Job, gigabytes, table
+from on_gpu_parts.job import Job, Memory, table
 from strategies.search import SearchSettings, WeightSharingSearch
 
 _SHARES = {"32": 0.6, "bf16": 0.4}
@@ -78,7 +78,7 @@ def _search(job: Job, precision: str) -> dict[str, Any]:
         if job.left <= 0:
             raise _TimeIsOverError
 
-    gigabytes(job)
+    memory = Memory(job)
     with tempfile.TemporaryDirectory() as folder, suppress(_TimeIsOverError):
         WeightSharingSearch(_settings(job, precision), Path(folder) / "search", on_epoch=note).run()
     ends = [0.0, *(row["seconds"] for row in rows)]
@@ -90,5 +90,5 @@ def _search(job: Job, precision: str) -> dict[str, Any]:
         "epoch_seconds": statistics.median(lengths[1:] or lengths),
         "first_epoch_seconds": lengths[0],
         "psnrs": [row["validation_psnr"] for row in rows],
-        "gigabytes": gigabytes(job),
+        "gigabytes": memory.gigabytes,
     }

@@ -10,7 +10,7 @@ import torch
 
 from hnas_nni.inference import enlarge
 from on_gpu_parts.full_size import networks
-from on_gpu_parts.job import SCALE, Job, gigabytes, table
+from on_gpu_parts.job import SCALE, Job, Memory, table
 
 
 def run(job: Job) -> list[str]:
@@ -44,9 +44,9 @@ def run(job: Job) -> list[str]:
 
 def _measure(job: Job, model: Any, picture: np.ndarray) -> dict[str, Any]:
     megapixels = picture[..., 0].size * SCALE**2 / 1e6
-    gigabytes(job)
+    memory = Memory(job)
     row: dict[str, Any] = {"megapixels_per_second": megapixels / _seconds(job, lambda: enlarge(picture, model), 0.5)}
-    row["gigabytes"] = gigabytes(job)
+    row["gigabytes"] = memory.gigabytes
     lr = torch.from_numpy(picture).to(job.device).permute(2, 0, 1)[None].float().div(255)
 
     @torch.inference_mode()
@@ -54,9 +54,10 @@ def _measure(job: Job, model: Any, picture: np.ndarray) -> dict[str, Any]:
         with torch.autocast(job.device.type, torch.bfloat16):
             model.network(lr)
 
+    memory = Memory(job)
     try:
         row["bf16"] = megapixels / _seconds(job, forward, 1.0)
-        row["bf16_gigabytes"] = gigabytes(job)
+        row["bf16_gigabytes"] = memory.gigabytes
     except torch.OutOfMemoryError:
         row["bf16"] = "too little memory"
     return row

@@ -135,6 +135,7 @@ class TrainingSteps:
         with torch.cuda.graph(self._graph, stream=self.stream):
             for _ in range(self._recorded):
                 self._step()
+        gc.unfreeze()
 
 
 def pooled_psnr(psnrs: Tensor) -> float:
