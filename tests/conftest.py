@@ -45,3 +45,8 @@ def folder(tmp_path: Path) -> Path:
 def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs the test in `folder`."""
     monkeypatch.chdir(folder)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look for docstrings' examples in the packages, not in helpers of tests, which are no modules of a package."""
+    return True if collection_path.suffix == ".py" and not collection_path.name.startswith("test_") else None

@@ -24,9 +24,7 @@ from hnas_nni.pictures.reading import read_picture
 _PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
 
 
-@pytest.fixture(autouse=True)
-def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_folder")
 
 
 def test_a_files_content_decides_not_its_name() -> None:
