@@ -4,9 +4,10 @@
     python benchmarks/search_step.py --growth         how time and memory grow with L, C and batch
 
 The plain version does what the authors' released code does: one architecture to a controller batch of 16 patches, batch
-norm in the supernet, the upsampling cell computed twice, an extra forward pass after each step to count multiply-adds,
-an optimiser that walks over all of the supernet's parameters, the images' channels outermost, and a value read back
-from the device at each step. Both run the same architectures, one after the other in turns, in one process.
+norm in the supernet, the upsampling cell computed twice, multiply-adds counted by a forward pass of one patch in each
+step of the controller, an optimiser that walks over all of the supernet's parameters, the images' channels outermost,
+and a value read back from the device at each step. Both run the same architectures, one after the other in turns, in
+one process.
 
 The authors' code has the up-and-down projection switched off, the most expensive candidate by far; so have the drawn
 architectures here, unless --projections is given.
@@ -93,7 +94,7 @@ class Plain(Ours):
         self.optimizer = torch.optim.Adam(supernet.parameters(), 1e-3, foreach=False)
 
     def weight_step(self, architectures: list[Architecture]) -> None:
-        """Do one step on the weights, and count what the network costs."""
+        """Do one step on the weights."""
         lr, hr = self.sampler.sample(self.settings.batch)
         self.policy.activate(architectures[0])
         self.optimizer.zero_grad()
@@ -101,7 +102,6 @@ class Plain(Ours):
         loss.backward()
         self.optimizer.step()
         loss.item()
-        self._count(architectures[0], lr)
 
     def controller_step(self, architectures: list[Architecture]) -> None:
         """Reward one architecture on one batch of the weights' size, and learn."""
@@ -109,7 +109,7 @@ class Plain(Ours):
         self.policy.activate(architectures[0])
         with torch.no_grad():
             psnr = psnr_y_batch(self._forward(lr), hr, self.settings.scale).mean().item()
-        reward = self.settings.reward()(psnr, self._count(architectures[0], lr))
+        reward = self.settings.reward()(psnr, self._count(lr[:1]))
         self.policy.learn(architectures[:1], [reward])
 
     def _forward(self, lr: torch.Tensor) -> torch.Tensor:
@@ -124,7 +124,7 @@ class Plain(Ours):
         result: torch.Tensor = supernet.tail(last)
         return result
 
-    def _count(self, architecture: Architecture, lr: torch.Tensor) -> float:
+    def _count(self, lr: torch.Tensor) -> float:
         """Multiply-adds of convolutions in a forward pass, in 10^9."""
         total = 0
 

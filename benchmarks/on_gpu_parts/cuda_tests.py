@@ -17,7 +17,9 @@ _SHOWN = 20
 def run(job: Job) -> list[str]:
     """Run the tests; returns lines of Markdown."""
     # The slowest and least in question come last.
-    files = sorted(map(str, (_REPOSITORY / "tests" / "cuda").glob("test_*.py")), key=lambda name: "exports" in name)
+    files = sorted(
+        map(str, (_REPOSITORY / "tests" / "cuda").glob("test_*.py")), key=lambda name: ("exports" in name, name)
+    )
     command = [sys.executable, "-m", "pytest", *files, "-m", "cuda", "-p", "no:xdist", "-p", "no:cacheprovider"]
     # Without the options that spread tests over processes.
     command += ["-o", "addopts=", "-rfEs", "--tb=short", "--durations=5"]

@@ -90,9 +90,9 @@ def run(job: Job) -> list[str]:
     columns = ["network", "gmacs", "params", "steps", "steps_per_second", "images_per_second", "gigabytes", *tests]
     lines = table(header, [[row.get(column, row.get("error", "-")) for column in columns] for row in rows])
     return [
-        f"Equal time: about {_TRAINING * seconds:.0f} s of training each, C = {sizes.full_channels}, L = {sizes.layers}, "
-        f"bf16, channels last, batch {sizes.batch}, patch {sizes.patch}, the same batches, Adam, cosine from 1e-3; "
-        "a step is replayed as a CUDA graph. Measured in fp32.",
+        f"Equal time: about {_TRAINING * seconds:.0f} s of training each, C = {sizes.full_channels}, "
+        f"L = {sizes.layers}, bf16, channels last, batch {sizes.batch}, patch {sizes.patch}, the same "
+        "batches, Adam, cosine from 1e-3; a step is replayed as a CUDA graph. Measured in fp32.",
         "",
         *lines,
     ]
