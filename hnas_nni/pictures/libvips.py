@@ -32,11 +32,11 @@ def use_vips_threads(threads: int) -> None:
         libvips().concurrency_set(threads)
 
 
-def reason(error: Exception) -> str:
-    """Return why libvips gave up: the first line of what it says, without the name of one of its parts."""
-    first = str(getattr(error, "detail", error)).strip().partition("\n")[0]
+def reason(error: Any) -> str:
+    """Return why libvips gave up: the first line of its ``pyvips.Error``, without the name of one of its parts."""
+    first = error.detail.strip().partition("\n")[0]
     part, _, why = first.partition(": ")
-    return why if why and " " not in part else first
+    return (why if why and " " not in part else first) or "for a reason that libvips does not state"
 
 
 @cache

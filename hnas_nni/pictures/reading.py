@@ -66,7 +66,9 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAP
         raise ImageError(f"{path}: {error}") from error
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image that Pillow knows") from error
-    except (pyvips.Error, MemoryError) as error:
+    except MemoryError as error:
+        raise ImageError(f"{path}: does not fit into the memory") from error
+    except pyvips.Error as error:
         raise ImageError(f"{path}: {_explained(reason(error))}") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more.
         why = " ".join(str(error).split()) or type(error).__name__
@@ -74,7 +76,7 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAP
 
 
 def _explained(why: str) -> str:
-    if not why or "out of memory" in why:
+    if "out of memory" in why:
         return "does not fit into the memory"
     if "nsupported" in why or "compression" in why.lower():
         return f"{why}; save it in another format, or with another compression"
