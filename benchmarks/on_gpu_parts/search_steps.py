@@ -29,8 +29,13 @@ from on_gpu_parts.training_steps import TrainingSteps, draw_batches
 from strategies.search import SearchSettings
 from strategies.supernet_policy import Architecture
 
-_COMPILING = 5.0
-"""Seconds that compiling gets at least."""
+_STEPS = 12
+"""Architectures that both versions run."""
+_ROUNDS = 5
+"""How often a variant runs every architecture on a GPU."""
+_COMPILED_LAYERS = 4
+_COMPILING = {"cuda": 30.0, "cpu": 5.0}
+"""Seconds that compiling gets at least, by device."""
 _PATHS = 4
 """Architectures that the variants run in turn."""
 
@@ -53,20 +58,14 @@ def settings_of(job: Job, precision: str = "32") -> SearchSettings:
 def run(job: Job) -> list[str]:
     """Measure all of it; returns lines of Markdown."""
     paths = draw(Ours(settings_of(job), job.device.type).policy, _PATHS, projections=False)
-    lines = _against_plain(job.within(0.2 * job.seconds))
-    lines += ["", *_variants(job.within(0.3 * job.seconds), paths)]
-    lines += ["", *_bounds(job.within(0.25 * job.seconds), paths)]
-    return [*lines, "", *_compiled(job, max(job.left, _COMPILING))]
+    lines = [*_against_plain(job), "", *_variants(job, paths), "", *_bounds(job, paths)]
+    return [*lines, "", *_compiled(job, max(job.left, _COMPILING[job.device.type]))]
 
 
 def _against_plain(job: Job) -> list[str]:
     """Both versions of both steps, and an epoch of each."""
-    steps = 2
-    start = time.monotonic()
+    steps = _STEPS if job.cuda else 2
     times = {"32": measure(settings_of(job), job.device.type, steps, [Ours, Plain])}
-    each = (time.monotonic() - start) / (steps + 1)
-    steps = min(max(int(job.left / 2 / each), 2), 40)
-    times["32"] = measure(settings_of(job), job.device.type, steps, [Ours, Plain])
     times["bf16"] = measure(settings_of(job, "bf16"), job.device.type, steps, [Ours])
     settings = settings_of(job)
     rewarded = settings.controller_batch * settings.architectures
@@ -174,14 +173,13 @@ def _variants(job: Job, paths: list[Architecture]) -> list[str]:
     }
     rows = []
     batch = settings_of(job).batch
-    for number, (name, (make, flags)) in enumerate(made.items()):
-        share = job.within(job.left / (len(made) - number))
+    for name, (make, flags) in made.items():
         memory = Memory(job)
         with _flags(**flags):
             step = make()
             for path in paths:
                 step(path)
-            times = _times(share, step, paths)
+            times = _times(job, step, paths)
         row = {"milliseconds": 1000 * fmean(times), "images_per_second": batch / fmean(times)}
         row |= {"gigabytes": memory.gigabytes, "recording_seconds": fmean(getattr(step, "seconds", [0.0]))}
         job.results.add("search_steps", what="variant", variant=name, **row)
@@ -196,7 +194,7 @@ def _variants(job: Job, paths: list[Architecture]) -> list[str]:
 
 def _times(job: Job, step: Callable[[Architecture], None], paths: list[Architecture]) -> list[float]:
     times: list[float] = []
-    while not times or job.left > 0:
+    for _ in range(_ROUNDS if job.cuda else 1):
         for path in paths:
             job.synchronize()
             start = time.perf_counter()
@@ -213,7 +211,7 @@ def _bounds(job: Job, paths: list[Architecture]) -> list[str]:
         steps = _SupernetSteps(job, precision)
         for path in paths:
             steps(path)
-        seconds = fmean(_times(job.within(0.0), steps, paths))
+        seconds = fmean(_times(job, steps, paths))
         row = {"precision": precision, "milliseconds": 1000 * seconds} | _kernels(job, steps, paths)
         row |= _roof(job, steps.ours, paths, precision == "bf16", seconds)
         job.results.add("search_steps", what="bounds", **row)
@@ -284,7 +282,8 @@ def _compiled(job: Job, seconds: float) -> list[str]:
     """torch.compile on one path, in a process that can be ended when the time is over."""
     settings = settings_of(job)
     script = Path(__file__).with_name("compiled_step.py")
-    numbers = (settings.layers, settings.channels, settings.batch, settings.patch)
+    layers = min(settings.layers, _COMPILED_LAYERS)
+    numbers = (layers, settings.channels, settings.batch, settings.patch)
     command = [sys.executable, str(script), job.device.type, *map(str, numbers)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -294,15 +293,16 @@ def _compiled(job: Job, seconds: float) -> list[str]:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # the compiler has processes of its own
         process.communicate()
-        job.results.add("search_steps", what="compiled", error="time", seconds=seconds)
-        return [f"torch.compile of one path: not done within {seconds:.0f} s."]
+        job.results.add("search_steps", what="compiled", error="time", seconds=seconds, layers=layers)
+        return [f"torch.compile of a path of {layers} blocks: not done within {seconds:.0f} s."]
     last = (output.strip().splitlines() or ["no output"])[-1]
     if process.returncode:
         job.results.add("search_steps", what="compiled", error=last)
-        return [f"torch.compile of one path failed: {last}"]
+        return [f"torch.compile of a path of {layers} blocks failed: {last}"]
     row = json.loads(last)
-    job.results.add("search_steps", what="compiled", **row)
+    job.results.add("search_steps", what="compiled", layers=layers, **row)
     return [
-        f"torch.compile of one path, bf16: {row['compile_seconds']:.1f} s until the first step is done, then "
+        f"torch.compile of a path of {layers} blocks, bf16: {row['compile_seconds']:.1f} s until the first step is "
+        f"done, then "
         f"{row['compiled_milliseconds']:.2f} ms a step against {row['eager_milliseconds']:.2f} ms without."
     ]
