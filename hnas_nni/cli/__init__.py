@@ -18,15 +18,17 @@ from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
-_ORDER = (
-    *("data", "search", "best", "report", "show"),
-    *("train", "evaluate", "compare", "upscale", "export", "completion"),
-)
-"""The order of the work, which is that of the help. What is in no other package is a module of this one."""
+_OWN = ("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "completion")
+"""The subcommands that are modules of this package."""
 
-_FOUND = {entry.name: entry.value for entry in entry_points(group="hnas.commands")}
+_ORDER = ("data", "search", *_OWN[1:])
+"""The order of the work, which is that of the help; commands of others come last."""
 
-COMMANDS = {name: _FOUND.get(name, f"hnas_nni.cli.{name}") for name in dict.fromkeys([*_ORDER, *sorted(_FOUND)])}
+_FOUND = {name: f"hnas_nni.cli.{name}" for name in _OWN} | {
+    entry.name: entry.value for entry in sorted(entry_points(group="hnas.commands"))
+}
+
+COMMANDS = {name: _FOUND[name] for name in dict.fromkeys([*_ORDER, *_FOUND]) if name in _FOUND}
 """Modules of the subcommands, in the order of the help."""
 
 _EPILOG = """\

@@ -204,7 +204,7 @@ def test_search_is_stopped_and_goes_on(precision: str, device: torch.device, tmp
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
     assert all(float(row["validation_psnr"]) > 0 for row in rows)
     winner = load(next((tmp_path / "run").glob("winner*.safetensors")))
-    assert winner.genotype == ranking[0]["genotype"]
+    assert winner.genotype == ranking[0].genotype
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
