@@ -4,9 +4,10 @@
     python benchmarks/search_step.py --growth         how time and memory grow with L, C and batch
 
 The plain version does what the authors' released code does: one architecture to a controller batch of 16 patches, batch
-norm in the supernet, the upsampling cell computed twice, an extra forward pass after each step to count multiply-adds,
-an optimiser that walks over all of the supernet's parameters, the images' channels outermost, and a value read back
-from the device at each step. Both run the same architectures, one after the other in turns, in one process.
+norm in the supernet, the upsampling cell computed twice, multiply-adds counted by a forward pass of one patch in each
+step of the controller, an optimiser that walks over all of the supernet's parameters, the images' channels outermost,
+and a value read back from the device at each step. Both run the same architectures, one after the other in turns, in
+one process.
 
 The authors' code has the up-and-down projection switched off, the most expensive candidate by far; so have the drawn
 architectures here, unless --projections is given.
@@ -24,12 +25,13 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from hnas_nni.data import PatchSampler, load_splits
+from hnas_nni.data import PatchSampler, Splits, load_splits
 from hnas_nni.metrics import psnr_y_batch
 from search_spaces.settings import NORMALIZATION
 from strategies.search import SearchSettings
@@ -40,9 +42,15 @@ quiet_imports()
 from strategies.search.supernet_training import SupernetTraining, make_supernet  # noqa: E402
 from strategies.supernet_policy import Architecture, SupernetPolicy  # noqa: E402
 
-_EPOCH_WEIGHT_STEPS = 20
-_EPOCH_PATCHES = 480
-_EPOCH_ARCHITECTURES = 120
+EPOCH_WEIGHT_STEPS = 20
+EPOCH_PATCHES = 480
+EPOCH_ARCHITECTURES = 120
+
+
+@lru_cache(maxsize=1)
+def _splits(data: tuple[str, ...], validation: str | None, scale: int, patch: int, limit: int) -> Splits:
+    """Load the images once for all that is measured on them."""
+    return load_splits(data, scale, validation=validation, patch_size=patch, limit=limit or None)
 
 
 class Ours:
@@ -51,7 +59,7 @@ class Ours:
     name = "ours"
 
     def __init__(self, settings: SearchSettings, device: str) -> None:
-        splits = load_splits(scale=settings.scale, patch_size=settings.patch)
+        splits = _splits(settings.data, settings.validation, settings.scale, settings.patch, settings.limit)
         supernet = make_supernet(settings, device)
         self.settings = settings
         self.policy = SupernetPolicy(supernet, settings.policy(), seed=settings.seed)
@@ -86,7 +94,7 @@ class Plain(Ours):
         self.optimizer = torch.optim.Adam(supernet.parameters(), 1e-3, foreach=False)
 
     def weight_step(self, architectures: list[Architecture]) -> None:
-        """Do one step on the weights, and count what the network costs."""
+        """Do one step on the weights."""
         lr, hr = self.sampler.sample(self.settings.batch)
         self.policy.activate(architectures[0])
         self.optimizer.zero_grad()
@@ -94,7 +102,6 @@ class Plain(Ours):
         loss.backward()
         self.optimizer.step()
         loss.item()
-        self._count(architectures[0], lr)
 
     def controller_step(self, architectures: list[Architecture]) -> None:
         """Reward one architecture on one batch of the weights' size, and learn."""
@@ -102,7 +109,7 @@ class Plain(Ours):
         self.policy.activate(architectures[0])
         with torch.no_grad():
             psnr = psnr_y_batch(self._forward(lr), hr, self.settings.scale).mean().item()
-        reward = self.settings.reward()(psnr, self._count(architectures[0], lr))
+        reward = self.settings.reward()(psnr, self._count(lr[:1]))
         self.policy.learn(architectures[:1], [reward])
 
     def _forward(self, lr: torch.Tensor) -> torch.Tensor:
@@ -117,7 +124,7 @@ class Plain(Ours):
         result: torch.Tensor = supernet.tail(last)
         return result
 
-    def _count(self, architecture: Architecture, lr: torch.Tensor) -> float:
+    def _count(self, lr: torch.Tensor) -> float:
         """Multiply-adds of convolutions in a forward pass, in 10^9."""
         total = 0
 
@@ -150,9 +157,9 @@ def measure(
     plain = replace(settings, normalization=plain_normalization)
     runs = {variant.name: variant(plain if variant is Plain else settings, device) for variant in variants}
     first = next(iter(runs.values()))
-    batches = [_draw(first.policy, settings.architectures, projections) for _ in range(steps + 1)]
+    batches = [draw(first.policy, settings.architectures, projections) for _ in range(steps + 1)]
     times: dict[str, list[float]] = {}
-    for number, architectures in enumerate(tqdm(batches, desc="steps", leave=False)):
+    for number, architectures in enumerate(tqdm(batches, desc="steps", leave=False, disable=None)):
         for name, run in runs.items():
             for kind, step in (("weights", run.weight_step), ("controller", run.controller_step)):
                 seconds = _timed(step, architectures, device)
@@ -161,7 +168,8 @@ def measure(
     return {name: sum(values) / len(values) for name, values in times.items()}
 
 
-def _draw(policy: SupernetPolicy, number: int, projections: bool) -> list[Architecture]:
+def draw(policy: SupernetPolicy, number: int, projections: bool) -> list[Architecture]:
+    """Draw architectures from the policy, with or without up-and-down projections."""
     drawn: list[Architecture] = []
     while len(drawn) < number:
         drawn += [one for one in policy.draw(64) if projections or "up_down_projection" not in one.sample.values()]
@@ -183,7 +191,7 @@ def _synchronize(device: str) -> None:
 
 def epoch(times: dict[str, float], variant: str, controller_steps: float) -> float:
     """Return the seconds of an epoch."""
-    return _EPOCH_WEIGHT_STEPS * times[f"{variant}/weights"] + controller_steps * times[f"{variant}/controller"]
+    return EPOCH_WEIGHT_STEPS * times[f"{variant}/weights"] + controller_steps * times[f"{variant}/controller"]
 
 
 def peak_memory(settings: SearchSettings, steps: int, projections: bool) -> dict[str, float]:
@@ -245,8 +253,8 @@ def main() -> None:
     times = measure(settings, options.device, options.steps, variants, options.projections, options.plain_normalization)
     in_step = settings.controller_batch * settings.architectures
     steps = {
-        "patches": (_EPOCH_PATCHES / in_step, _EPOCH_PATCHES / options.batch),
-        "architectures": (_EPOCH_ARCHITECTURES / settings.architectures, float(_EPOCH_ARCHITECTURES)),
+        "patches": (EPOCH_PATCHES / in_step, EPOCH_PATCHES / options.batch),
+        "architectures": (EPOCH_ARCHITECTURES / settings.architectures, float(EPOCH_ARCHITECTURES)),
     }
     print(f"{options.device}, {torch.get_num_threads()} threads, mean of {options.steps} architectures\n")
     print("| | ours | plain | plain / ours |\n|---|---|---|---|")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part")
 
-_WRITE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+WRITE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """What can go wrong in the middle of a file, where the system does not say in which one."""
 
 
@@ -78,7 +78,7 @@ def check_writable(folder: Path) -> None:
 def _is_about(error: OSError, temporary: Path) -> bool:
     """Whether an error arose from writing the temporary file."""
     if error.filename is None:
-        return error.errno in _WRITE_ERRORS
+        return error.errno in WRITE_ERRORS
     return os.fspath(error.filename) == os.fspath(temporary)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HELP = "print a completion script for bash, zsh or tcsh"
-_SHELLS = ("bash", "zsh", "tcsh")
+HELP = "print a completion script for bash or zsh"
+_SHELLS = ("bash", "zsh")
 _EXAMPLES = """\
 examples:
   hnas completion bash > ~/.local/share/bash-completion/completions/hnas
   hnas completion zsh > "${fpath[1]}/_hnas"
-  hnas completion tcsh > ~/.hnas.tcsh                    then: source ~/.hnas.tcsh in .tcshrc
 
 for the running shell only:
   eval "$(hnas completion bash)"

@@ -81,7 +81,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a mirror; once for each archive of the one set that is fetched",
     )
     fetching.add_argument("--sha256", action="append", default=[], metavar="HEX", help="its checksum, likewise")
-    fetching.add_argument("--retries", type=int, default=4, metavar="N", help="tries without progress (%(default)s)")
     fetching.add_argument("--keep-archives", action="store_true", help="keep the archives after unpacking")
     add_force(fetching)
     add_quiet(fetching)
@@ -165,8 +164,6 @@ def _fetch(options: argparse.Namespace) -> None:
     sets = [find_set(name) for name in options.names]
     if len(sets) > 1 and (options.url or options.sha256):
         raise ValueError("--url and --sha256 are for one set; give one NAME with them")
-    if options.retries < 0:
-        raise ValueError(f"--retries: {options.retries} is not valid; give 0 or more")
     for entry in sets:
         check_request(entry, options.url, options.sha256)
     for entry in sets:
@@ -177,7 +174,6 @@ def _fetch(options: argparse.Namespace) -> None:
             sha256=options.sha256,
             force=options.force,
             keep_archives=options.keep_archives,
-            retries=options.retries,
             progress=not options.quiet,
         )
         for part in done:

@@ -11,9 +11,9 @@ import json
 from pathlib import Path
 
 from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output
+from hnas_nni.network.export_formats import FORMATS, format_of
 
 HELP = "export a trained network to ONNX, TorchScript or torch.export"
-_FORMATS = ("onnx", "torchscript", "exported")
 _EXAMPLES = """\
 examples:
   hnas export winner.safetensors --out winner.onnx
@@ -29,11 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
     parser.add_argument(
         "--format",
-        choices=_FORMATS,
-        help="its format (by its ending: .onnx, .pt for TorchScript, .pt2 for torch.export)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the images that the file is checked with (%(default)s)"
+        choices=FORMATS,
+        help=f"its format (by its ending: {', '.join(f'{known.suffix} {name}' for name, known in FORMATS.items())})",
     )
     add_force(parser)
     add_json(parser)
@@ -44,12 +41,11 @@ def run(options: argparse.Namespace) -> None:
     """Export a model."""
     check_output(options.out, options.force)
     from hnas_nni.network.export import TOLERANCE, export
-    from hnas_nni.network.export_formats import FORMATS, format_of
     from hnas_nni.network.model_file import load
 
     name = options.format or format_of(options.out)
     network = load(options.model)
-    difference = export(network, options.out, name, seed=options.seed)
+    difference = export(network, options.out, name)
     size = options.out.stat().st_size
     if options.json:
         figures = {"file": str(options.out), "format": name, "bytes": size, "max_abs_difference": difference}

@@ -17,6 +17,7 @@ from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, lo
 from hnas_nni.settings import EMBEDDED
 
 _LOGGER = logging.getLogger(__name__)
+_WEIGHT_SHARE = 0.4
 _VALIDATION_SHARE = 0.1
 
 
@@ -49,7 +50,6 @@ def load_splits(
     *,
     validation: str | os.PathLike[str] | None = None,
     patch_size: int = 96,
-    weight_fraction: float = 0.4,
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
@@ -57,12 +57,12 @@ def load_splits(
     """Load images and divide them into weight, controller and validation split (paper, Algorithm 1).
 
     The images of a folder are shuffled by the seed; the order does not depend on the file system. Without a
-    validation folder a tenth of them, at least one, is held out first. The first `weight_fraction` of the
-    rest is the weight split, the others the controller split. A copy of an image that is already in another
+    validation folder a tenth of them, at least one, is held out first. The first two fifths of the
+    rest are the weight split, the others the controller split. A copy of an image that is already in another
     split is left out with a warning.
 
     The embedded photographs have fixed lists: astronaut and chelsea for validation, and for the search
-    motorcycle, china, coffee, flower, rocket, of which by default the first two are the weight split;
+    motorcycle, china, coffee, flower, rocket, of which the first two are the weight split;
     the seed has no say.
 
     Parameters
@@ -75,8 +75,6 @@ def load_splits(
         Another such source for validation, for example Set5; by default a part of `data`.
     patch_size
         Least width and height of a search image in HR pixels; smaller ones are left out with a warning.
-    weight_fraction
-        Share of the search images that trains the weights, between 0 and 1; either split gets at least one.
     seed
         Decides the shuffle.
     limit
@@ -96,8 +94,6 @@ def load_splits(
         also in `data`, or the images cannot be used (see :func:`hnas_nni.data.load_pairs`).
     """
     check_scale(scale)
-    if not 0 < weight_fraction < 1:
-        raise DataError(f"weight_fraction is {weight_fraction}; it must lie between 0 and 1")
     sources = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     data = ", ".join(map(str, sources))
     search, held_out = _search_files(sources, scale, seed, patch_size, strict, hold_out=validation is None)
@@ -108,7 +104,7 @@ def load_splits(
         needed = "3 images" if validation is None else "2 images beside a validation set"
         raise DataError(f"{data}: too few images to split; at least {needed} are needed")
 
-    weight_count = min(max(1, round(weight_fraction * len(search))), len(search) - 1)
+    weight_count = min(max(1, round(_WEIGHT_SHARE * len(search))), len(search) - 1)
     lists: dict[str, tuple[Sequence[ImageFiles], int | None]] = {
         "validation": (held_out, None),
         "weight": (search[:weight_count], patch_size),

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 OPSET = 18
 """Version of ONNX's operators: the oldest for which torch writes all of ours."""
@@ -24,7 +25,7 @@ _EXAMPLE_SIZE = (2, 3, 12, 10)
 _DYNAMIC = {0: "batch", 2: "height", 3: "width"}
 
 Metadata = Mapping[str, str]
-Runner = Callable[[Tensor], Tensor]
+Runner: TypeAlias = "Callable[[Tensor], Tensor]"
 
 
 class Format(NamedTuple):
@@ -70,6 +71,7 @@ def format_of(path: Path) -> str:
 def _write_onnx(network: nn.Module, path: Path, metadata: Metadata) -> None:
     _require_onnx()
     import onnx
+    import torch
 
     with _quiet():
         program = torch.onnx.export(
@@ -92,6 +94,7 @@ def _write_onnx(network: nn.Module, path: Path, metadata: Metadata) -> None:
 def _load_onnx(path: Path) -> Runner:
     _require_onnx()
     import onnxruntime
+    import torch
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
@@ -114,6 +117,8 @@ def _require_onnx() -> None:
 
 
 def _write_torchscript(network: nn.Module, path: Path, metadata: Metadata) -> None:
+    import torch
+
     # Nothing in a network depends on its input's values or size but the size of its output, so a trace is exact.
     with _quiet(), torch.no_grad():
         traced = torch.jit.trace(network, _example(), check_trace=False)
@@ -123,11 +128,15 @@ def _write_torchscript(network: nn.Module, path: Path, metadata: Metadata) -> No
 
 
 def _load_torchscript(path: Path) -> Runner:
+    import torch
+
     with _quiet():
         return torch.jit.load(str(path))
 
 
 def _write_exported(network: nn.Module, path: Path, metadata: Metadata) -> None:
+    import torch
+
     with _quiet():
         program = torch.export.export(network, _example(), dynamic_shapes=_dynamic_shapes())
         data = BytesIO()  # by name it would refuse one that does not end in .pt2
@@ -136,21 +145,29 @@ def _write_exported(network: nn.Module, path: Path, metadata: Metadata) -> None:
 
 
 def _load_exported(path: Path) -> Runner:
+    import torch
+
     with _quiet(), open(path, "rb") as file:
         return torch.export.load(file).module()
 
 
 def _example() -> tuple[Tensor]:
+    import torch
+
     return (torch.rand(_EXAMPLE_SIZE, generator=torch.Generator().manual_seed(0)),)
 
 
 def _dynamic_shapes() -> tuple[dict[int, torch.export.Dim]]:
+    import torch
+
     return ({axis: torch.export.Dim(name) for axis, name in _DYNAMIC.items()},)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the libraries' notes on their own future, which the user can do nothing about."""
+    import torch
+
     with warnings.catch_warnings():
         for category in (DeprecationWarning, FutureWarning, UserWarning, torch.jit.TracerWarning):
             warnings.simplefilter("ignore", category)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def libvips() -> Any:
-    """Return the module ``pyvips``.
+    """Return the module ``pyvips``, for reading or writing a picture.
 
     Raises
     ------
@@ -22,6 +22,7 @@ def libvips() -> Any:
             "libvips was used before this process was forked, and its threads did not come along; start processes "
             "that read or write picture files by multiprocessing's 'spawn'"
         )
+    pyvips.vips_lib.vips_error_clear()  # of what it remarked on the picture before
     return pyvips
 
 
@@ -31,12 +32,11 @@ def use_vips_threads(threads: int) -> None:
         libvips().concurrency_set(threads)
 
 
-def reason(error: Exception) -> str:
-    """Return in one line why libvips gave up, without what it calls its parts; it repeats itself."""
-    lines = str(getattr(error, "detail", error)).splitlines()
-    first = next((line.strip() for line in lines if line.strip()), "for no stated reason")
+def reason(error: Any) -> str:
+    """Return why libvips gave up: the first line of its ``pyvips.Error``, without the name of one of its parts."""
+    first = error.detail.strip().partition("\n")[0]
     part, _, why = first.partition(": ")
-    return why if why and " " not in part else first
+    return (why if why and " " not in part else first) or "for a reason that libvips does not state"
 
 
 @cache

@@ -66,16 +66,21 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAP
         raise ImageError(f"{path}: {error}") from error
     except Image.UnidentifiedImageError as error:
         raise ImageError(f"{path}: not an image that Pillow knows") from error
-    except pyvips.Error as error:
-        why = reason(error)
-        if "ompression" in why:
-            raise ImageError(f"{path}: {why}; save it with another compression") from error
-        raise ImageError(f"{path}: damaged or cut short: {why}") from error
     except MemoryError as error:
         raise ImageError(f"{path}: does not fit into the memory") from error
+    except pyvips.Error as error:
+        raise ImageError(f"{path}: {_explained(reason(error))}") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more.
         why = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: cannot be read as an image: {why}") from error
+
+
+def _explained(why: str) -> str:
+    if "out of memory" in why:
+        return "does not fit into the memory"
+    if "nsupported" in why or "compression" in why.lower():
+        return f"{why}; save it in another format, or with another compression"
+    return f"damaged or cut short: {why}"
 
 
 def _read_by_libvips(image: Any, file: BinaryIO, max_megapixels: float) -> Picture:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import math
 import os
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 from PIL import Image
 
 from hnas_nni.data import ImageError
-from hnas_nni.files import replacing
+from hnas_nni.files import WRITE_ERRORS, replacing
 from hnas_nni.pictures.libvips import libvips, reason
 from hnas_nni.pictures.metadata import ASSUMED_RESOLUTION, MILLIMETRES_IN_INCH
 from hnas_nni.pictures.picture import Picture, PictureRows
@@ -52,8 +51,6 @@ _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 _CLASSIC_TIFF_BYTES = 2**32 - 2**26
 """Offsets of 32 bits reach so far, with some room for what is not pixels."""
-
-_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def output_format(picture: Picture, asked: str | None, scale: int) -> str:
@@ -112,9 +109,10 @@ def _write_by_libvips(rows: PictureRows, path: Path, format: str, options: dict[
     """Let libvips encode in a thread what this one computes, so that here an interrupt still counts at once."""
     if format == "TIFF":
         options["bigtiff"] = math.prod(rows.shape) * rows.dtype.itemsize > _CLASSIC_TIFF_BYTES
-    reader, writer = os.pipe()
+    pyvips = libvips()
     with path.open("w+b") as file, ThreadPoolExecutor(1) as pool:
-        encoded = pool.submit(_encode, reader, file, format, options, rows.about)
+        reader, writer = os.pipe()
+        encoded = pool.submit(_encode, pyvips, reader, file, format, options, rows.about)
         try:
             with open(writer, "wb") as pipe:
                 for part in raw_stream(rows):
@@ -124,12 +122,11 @@ def _write_by_libvips(rows: PictureRows, path: Path, format: str, options: dict[
         encoded.result()
 
 
-def _encode(reader: int, file: BinaryIO, format: str, options: dict[str, Any], about: Picture) -> None:
-    pyvips = libvips()
-    source = pyvips.SourceCustom()  # with a reader that is closed at the end whoever still refers to the source
-    source.on_read(lambda size: os.read(reader, size))
-    saver, usual = _SAVERS[format]
+def _encode(pyvips: Any, reader: int, file: BinaryIO, format: str, options: dict[str, Any], about: Picture) -> None:
     try:
+        # Given the reader itself, libvips would keep it open while anything refers to the source.
+        source = pyvips.SourceCustom()
+        source.on_read(lambda size: os.read(reader, size))
         image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
         across, down = about.dpi or (ASSUMED_RESOLUTION, ASSUMED_RESOLUTION)
         image = image.copy(xres=across / MILLIMETRES_IN_INCH, yres=down / MILLIMETRES_IN_INCH)
@@ -138,10 +135,11 @@ def _encode(reader: int, file: BinaryIO, format: str, options: dict[str, Any], a
             if blob:
                 image.set_type(pyvips.GValue.blob_type, name, blob)
         keep = "all" if about.exif or about.dpi else "icc|xmp"  # or else it makes up Exif data
+        saver, usual = _SAVERS[format]
         target = pyvips.Target.new_to_descriptor(file.fileno())
         getattr(image, saver)(target, keep=keep, **usual, **options)
     except pyvips.Error as error:
-        for number in _WRITE_ERRORS:
+        for number in WRITE_ERRORS:
             if os.strerror(number) in str(error):
                 raise OSError(number, os.strerror(number)) from error
         raise ImageError(

@@ -16,6 +16,8 @@ FONT_SIZE = 9.0
 ON_COLOUR = "on a colour"
 """Label of texts that lie on a colour, which is the same in every theme, and so is theirs."""
 
+_RADIUS = 0.09  # of corners, where there is room
+
 Point = tuple[float, float]
 
 
@@ -66,7 +68,7 @@ class Canvas:
         """Draw a rounded box around a centre; `name` tells it apart from others."""
         from matplotlib.patches import FancyBboxPatch
 
-        shape = f"round,pad=0,rounding_size={min(0.09, width / 4, height / 4)}"
+        shape = f"round,pad=0,rounding_size={min(_RADIUS, width / 4, height / 4)}"
         corner = (x - width / 2, y - height / 2)
         style: dict[str, Any] = {"facecolor": colour, "edgecolor": edge, "linewidth": 1.0, "zorder": 3, "gid": name}
         self._add(FancyBboxPatch(corner, width, height, boxstyle=shape, **style))
@@ -113,8 +115,8 @@ class Canvas:
         self.figure.add_artist(patch)
 
 
-def _towards(start: Point, corner: Point, radius: float = 0.09) -> Point:
+def _towards(start: Point, corner: Point) -> Point:
     """Return where the turn of an upright or level line into a corner begins."""
     (x, y), (corner_x, corner_y) = start, corner
-    share = min(radius / (abs(corner_x - x) + abs(corner_y - y)), 0.5)
+    share = min(_RADIUS / (abs(corner_x - x) + abs(corner_y - y)), 0.5)
     return corner_x + (x - corner_x) * share, corner_y + (y - corner_y) * share

@@ -33,6 +33,22 @@ def test_help_loads_nothing_heavy() -> None:
         assert f"\n    {name} " in done.stdout
 
 
+def test_another_package_adds_a_command(tmp_path: Path) -> None:
+    """As an installed package does: a module, and an entry point in the package's metadata."""
+    (tmp_path / "greeting.py").write_text(
+        '"""Greet."""\nHELP = "greet"\ndef configure(parser): parser.add_argument("name")\n'
+        'def run(options): print("hello", options.name)\n'
+    )
+    about = tmp_path / "greeting-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[hnas.commands]\ngreet = greeting\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    names = re.findall(r"(?m)^    ([a-z]+) ", _run("--help", env=environment).stdout)
+    assert names == [*COMMANDS, "greet"]
+    assert _run("greet", "you", env=environment).stdout == "hello you\n"
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_has_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -20,7 +20,7 @@ from hnas_nni.data.published_sets.fetch import ChecksumError
 from hnas_nni.data.published_sets.fetch import fetch as _fetch
 from hnas_nni.data.published_sets.manifest import Manifest
 
-fetch = partial(_fetch, backoff=0.01, retries=1, progress=False)
+fetch = partial(_fetch, progress=False)
 
 
 @pytest.fixture

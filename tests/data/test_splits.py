@@ -34,7 +34,6 @@ def test_photographs_have_fixed_splits() -> None:
         ["astronaut", "chelsea"],
     ]
     assert _names(load_splits(seed=7)) == _names(splits)
-    assert [len(pairs) for pairs in load_splits(weight_fraction=0.8)] == [4, 1, 2]
     assert [len(pairs) for pairs in load_splits(scale=4, limit=1)] == [1, 1, 1]
 
 
@@ -115,12 +114,6 @@ def test_too_few_images(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
         load_splits(data, validation="photos")
     _fill(data, photos, list("abc"))
     assert [len(pairs) for pairs in load_splits(data)] == [1, 1, 1]
-
-
-@pytest.mark.parametrize("fraction", [0, 1, -0.5, 40])
-def test_weight_fraction_is_a_share(fraction: float) -> None:
-    with pytest.raises(DataError, match="weight_fraction"):
-        load_splits(weight_fraction=fraction)
 
 
 def test_splits_hold_whole_images(photos: dict[str, ImagePair]) -> None:

@@ -13,19 +13,12 @@ _ORDER = ("nni", "slow", "browser")
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark tests by their fixtures, skip what needs a GPU where there is none, and begin with what takes long."""
+    """Mark tests by their fixtures, and begin with what takes long."""
     for item in items:
         used = set(getattr(item, "fixturenames", ()))
         for marker, fixtures in _FIXTURES.items():
             if used & fixtures:
                 item.add_marker(marker)
-    on_cuda = [item for item in items if item.get_closest_marker("cuda")]
-    if on_cuda:
-        import torch
-
-        if not torch.cuda.is_available():
-            for item in on_cuda:
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     if hasattr(config, "workerinput"):
         first: dict[Path, int] = {}
         for item in items:

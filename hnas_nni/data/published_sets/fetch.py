@@ -49,8 +49,6 @@ def fetch(
     sha256: Sequence[str] = (),
     force: bool = False,
     keep_archives: bool = False,
-    retries: int = 4,
-    backoff: float = 1.0,
     progress: bool = True,
 ) -> list[Fetched]:
     """Fetch a set; what is there already is left as it is, what was interrupted goes on.
@@ -70,8 +68,8 @@ def fetch(
         Fetch what is there anew, and take an archive other than the recorded one.
     keep_archives
         Keep the downloaded archives beside the sets.
-    retries, backoff, progress
-        See :func:`hnas_nni.data.published_sets.download.download`.
+    progress
+        Show bars on standard error if that is a terminal.
 
     Raises
     ------
@@ -102,8 +100,6 @@ def fetch(
                 path,
                 size=None if urls else archive.size,
                 space_factor=_ARCHIVE_AND_IMAGES,
-                retries=retries,
-                backoff=backoff,
                 progress=progress,
             )
         given = sha256[index] if sha256 else None
