@@ -56,6 +56,7 @@ def test_watches_a_search_until_it_ends(tmp_path: Path) -> None:
     assert 'http-equiv="refresh"' not in page.read_text()
 
 
+@pytest.mark.slow
 def test_compares_models_as_hnas_compare_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

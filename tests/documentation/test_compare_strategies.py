@@ -120,6 +120,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ArchitectureTable:
     return build_table(small_subspace(), SETTINGS, tmp_path_factory.mktemp("whole") / "table.npz")
 
 
+@pytest.mark.slow
 def test_a_table_interrupted_while_measured_is_completed(
     whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_table_interrupted_while_measured_is_completed(
         build_table(small_subspace(), replace(SETTINGS, seed=1), path)
 
 
+@pytest.mark.slow
 def test_a_table_interrupted_while_trained_equals_one_that_was_not(
     whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +182,7 @@ def test_evaluations_are_counted_to_the_first_that_is_good_enough(program: Modul
     assert head[1][4:] == ["-250.00 ± 0.00", "-200.00 ± 0.00", "-200.00 ± 0.00"]
 
 
+@pytest.mark.slow
 def test_the_program_compares_strategies(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,7 @@ def test_every_page_is_in_the_index_of_the_readme() -> None:
     assert linked >= {page.relative_to(REPOSITORY).as_posix() for page in PAGES if page.parent.name == "docs"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["method", "space", "data", "searching", "training"])
 def test_python_snippets_run(
     page: str, nni_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -45,6 +45,7 @@ def test_there_is_one_for_each_tuner_that_runs() -> None:
     assert {path.stem for path in CONFIGS} == tuners
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_tuner_proposes_architectures_of_the_space(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)

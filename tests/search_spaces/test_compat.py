@@ -28,6 +28,7 @@ def run(strategy: ENAS, evaluator: Any) -> None:
     strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
+@pytest.mark.slow
 def test_enas_trains_and_validates_on_the_right_batches(
     make_evaluator: Callable[[], Any], patches: TensorDataset
 ) -> None:
@@ -90,6 +91,7 @@ print(classes, sorted(key for key in before if after.get(key, before) is not bef
 """
 
 
+@pytest.mark.slow
 def test_importing_the_packages_leaves_nni_as_it_was() -> None:
     """Each attribute of each module and class of NNI is the same object before and after."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", LOOK], check=True, capture_output=True, text=True)

@@ -68,6 +68,7 @@ def spy(evaluator: Any) -> list[tuple[torch.Tensor, Genotype]]:
     return seen
 
 
+@pytest.mark.slow
 def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
     """A whole NAS experiment: each trial has the figures of the nnictl path's trial of the same architecture."""
     evaluator = super_resolution(weight=REWARD.weight, cost_scale=REWARD.cost_scale)
@@ -149,6 +150,7 @@ def test_settings_can_be_searched_too(super_resolution: Make) -> None:
     assert frozen.get().module.settings["learning_rate"] == 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RandomOneShot", "ENAS"])
 def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_resolution: Make) -> None:
     """Strategies made without arguments."""
@@ -183,6 +185,7 @@ def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_re
     assert searched.metrics.final == searched.metrics.intermediates[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DARTS", "Proxyless"])
 def test_strategies_that_train_on_validation_batches_get_the_controller_split(
     name: str, super_resolution: Make
@@ -207,6 +210,7 @@ def test_strategies_that_train_on_validation_batches_get_the_controller_split(
     assert searched.metrics.final > 0
 
 
+@pytest.mark.slow
 def test_active_and_likeliest_architecture() -> None:
     from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 
