@@ -20,7 +20,7 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 _PROGRAMS = {"uv", "pip", "pytest", "ruff", "mypy", "source", "export", "tensorboard"}
-_OTHERS_OPTIONS = {"--config", "--foreground", "--port", "--logdir"}
+_OTHERS_OPTIONS = {"--reinstall-package", "--config", "--foreground", "--port", "--logdir"}
 """Options of nnictl and TensorBoard that the pages name."""
 
 _NAMED_FILE = re.compile(
