@@ -11,6 +11,7 @@ import torch
 from lively_networks import lively_network
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
+from hnas_nni.architecture.operations import candidates
 from hnas_nni.data import ImagePair, PatchSampler, load_pairs
 from hnas_nni.inference import NetworkModel
 from hnas_nni.inference.evaluation import evaluate
@@ -25,12 +26,10 @@ RANDOM = [Genotype.random(seed, LAYERS) for seed in range(6)]
 
 
 def test_the_random_architectures_have_every_operation() -> None:
-    from hnas_nni.architecture.genotype import NORMAL_OPERATIONS, UPSAMPLING_OPERATIONS
-
     normal = {edge.operation for genotype in RANDOM for edge in genotype.normal.edges}
     upsampling = {edge.operation for genotype in RANDOM for edge in genotype.upsampling.edges}
-    assert normal >= set(NORMAL_OPERATIONS)
-    assert upsampling >= set(UPSAMPLING_OPERATIONS)
+    assert normal >= set(candidates(Genotype.space, "normal"))
+    assert upsampling >= set(candidates(Genotype.space, "upsampling"))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
