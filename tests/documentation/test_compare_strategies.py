@@ -74,6 +74,7 @@ def averaging(network: HNASNetwork) -> HNASNetwork:
     return network
 
 
+@pytest.mark.slow
 def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     """The PSNR is that of the plain network with the supernet's weights, the cost that of thop."""
     subspace = small_subspace()
@@ -93,6 +94,7 @@ def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     assert np.array_equal(loaded.psnr, table.psnr)
 
 
+@pytest.mark.slow
 def test_a_table_is_one_of_networks_that_work(tmp_path: Path) -> None:
     """Even hardly trained, the worst one is far from the mean colour, which shared weights may well be stuck at."""
     settings = replace(SETTINGS, channels=8, steps=20, batch=2, patch=32)

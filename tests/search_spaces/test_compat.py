@@ -39,6 +39,7 @@ def test_enas_trains_and_validates_on_the_right_batches(
     assert torch.equal(torch.cat(evaluator.module.validated), low[4:])
 
 
+@pytest.mark.slow
 def test_enas_needs_the_mend(make_evaluator: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails NNI or Lightning were mended, and search_spaces.compat can go."""
     monkeypatch.setattr("search_spaces.supernet.mend_enas", lambda strategy: None)

@@ -205,6 +205,7 @@ def test_dry_run_upscales(space: HNASSpace) -> None:
     assert isinstance(space.default(), HNASNetwork)
 
 
+@pytest.mark.slow
 def test_frozen_network_follows_dtype_and_mode(space: HNASSpace) -> None:
     sample = Genotype.random(7, layers=LAYERS).to_sample()
     other = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS).double().eval()

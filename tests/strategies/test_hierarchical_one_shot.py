@@ -201,12 +201,14 @@ def test_seeds_decide_the_search() -> None:
     assert first.oneshot_module.ranking != other.oneshot_module.ranking
 
 
+@pytest.mark.slow
 def test_warmup_leaves_the_policy_alone() -> None:
     strategy = HierarchicalOneShot(warmup_epochs=1, learning_rate=0.1)
     _run(strategy, _evaluator())
     assert strategy.oneshot_module.policy.policy.updates == 0
 
 
+@pytest.mark.slow
 def test_filter_of_nni_bounds_what_is_found() -> None:
     space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
     table = cost_table(2, CHANNELS, LAYERS)

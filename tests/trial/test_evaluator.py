@@ -88,6 +88,7 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_first_weights_are_those_of_an_interpolation_unless_told_otherwise(super_resolution: Make) -> None:
     psnr = {
         first_weights: super_resolution(first_weights=first_weights, learning_rate=1e-6)
@@ -100,6 +101,7 @@ def test_first_weights_are_those_of_an_interpolation_unless_told_otherwise(super
     assert psnr["interpolation"] > psnr["torch"] + 3
 
 
+@pytest.mark.slow
 def test_trained_network_has_the_reported_figures(super_resolution: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = super_resolution(epochs=2)
     model = SimplifiedModelSpace.from_model(space(), evaluator).freeze(Genotype.random(5, layers=LAYERS).to_sample())

@@ -36,6 +36,8 @@ from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace
 from strategies.search import SearchSettings, WeightSharingSearch
 
+pytestmark = pytest.mark.slow
+
 
 def _check_cost_and_reward(row: MeasuredArchitecture) -> None:
     cost = count(row.genotype, scale=2, channels=4, layers=3)
@@ -60,7 +62,6 @@ def _psnr(finished: Path, genotype: Genotype) -> float:
     return sum(psnrs) / len(psnrs)
 
 
-@pytest.mark.slow
 def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:
     ranking = SearchFolder(finished).architectures()
     assert 1 < len(ranking) <= 6
@@ -146,7 +147,6 @@ def _figures(folder: Path) -> list[dict[str, str]]:
         return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.slow
 def test_killed_and_started_again_it_gives_the_same_numbers(finished: Path, tmp_path: Path, options: list[str]) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "hnas_nni.cli", "search", *options, "--out", str(folder)]
@@ -180,7 +180,6 @@ def test_killed_and_started_again_it_gives_the_same_numbers(finished: Path, tmp_
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
 
 
-@pytest.mark.slow
 def test_killed_between_an_epochs_state_and_its_tables_it_writes_them(
     finished: Path, tmp_path: Path, options: list[str]
 ) -> None:
@@ -250,7 +249,6 @@ def test_bad_options_are_one_line(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
 def test_bad_data_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
     (tmp_path / "empty").mkdir()
     small = tmp_path / "small"
@@ -307,7 +305,6 @@ def test_two_searches_in_one_folder_are_kept_apart(
     assert "a search is running here" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_damaged_checkpoint_is_named(tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     from argparse import ArgumentParser
 
@@ -335,7 +332,6 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, options: list[str], capsys:
         assert checkpoint.read_bytes() == content
 
 
-@pytest.mark.slow
 def test_what_killed_writes_left_is_removed_and_disturbs_nothing(
     finished: Path, tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,7 +345,6 @@ def test_what_killed_writes_left_is_removed_and_disturbs_nothing(
     assert _figures(run) == _figures(finished)
 
 
-@pytest.mark.slow
 def test_a_kill_between_the_state_and_the_logs_loses_nothing(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
