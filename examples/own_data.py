@@ -82,8 +82,8 @@ def main() -> None:
         threads=options.threads,
     )
     ranking = WeightSharingSearch(settings, options.out / "search").run()
-    winner = ranking[0]["genotype"]
-    print(f"search: best of {len(ranking)} has {ranking[0]['psnr']:.2f} dB with shared weights; {winner}")
+    winner = ranking[0].genotype
+    print(f"search: best of {len(ranking)} has {ranking[0].psnr:.2f} dB with shared weights; {winner}")
 
     # 3. The training, from scratch and with more channels than in the search. More steps give a better network.
     training = train(

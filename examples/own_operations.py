@@ -54,8 +54,8 @@ def main() -> None:
     )
     ranking = WeightSharingSearch(settings, options.out).run()
 
-    winner = ranking[0]["genotype"]
-    uses = Counter(edge.operation for row in ranking for _, cell in row["genotype"].cells() for edge in cell.edges)
+    winner = ranking[0].genotype
+    uses = Counter(edge.operation for row in ranking for _, cell in row.genotype.cells() for edge in cell.edges)
     edges = sum(uses.values())
     print(f"\nof {edges} operations in the {len(ranking)} ranked architectures:")
     for name in OWN:

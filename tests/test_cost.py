@@ -31,6 +31,7 @@ def _upsampling_cell(genotype: Genotype) -> Cost:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AUTHORS)
 def test_published_networks_cost_what_the_authors_network_costs(name: str) -> None:
     """The authors' forward runs the upsampling cell twice; ours once, so one more of it makes the counts equal."""
@@ -42,6 +43,7 @@ def test_published_networks_cost_what_the_authors_network_costs(name: str) -> No
     assert ours.params == params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_count_agrees_with_torchs_own_counter(scale: int) -> None:
     for seed in range(6):
@@ -52,6 +54,7 @@ def test_count_agrees_with_torchs_own_counter(scale: int) -> None:
         assert count(genotype, scale, 6, 3, (8, 10)).macs * 2 == counter.get_total_flops()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -66,6 +69,7 @@ def test_table_equals_the_exact_count(seed, scale, channels, layers, size) -> No
     assert table(genotype) == count(genotype, scale, channels, layers, size)
 
 
+@pytest.mark.slow
 def test_table_equals_the_exact_count_at_paper_scale() -> None:
     for genotype in (HNAS_A, HNAS_B, HNAS_C, Genotype.random(1)):
         assert cost_table()(genotype) == count(genotype)

@@ -46,6 +46,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_operation_by_the_recipe(copy: Path) -> None:
     module, row, files = _steps()
     for step in (module, row):

@@ -77,6 +77,7 @@ def test_errors_leave_stdout_empty_and_show_no_traceback() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet() -> None:
     reader, writer = os.pipe()
     os.close(reader)

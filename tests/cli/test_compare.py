@@ -44,6 +44,7 @@ def _expected(names: str, crops: list[Crop | None], models: tuple[str, ...] = ("
     return np.asarray(draw_comparisons(comparisons))
 
 
+@pytest.mark.slow
 def test_the_first_three_by_default(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "it.png"
     assert main(["compare", "first.safetensors", "second.safetensors", "--data", "set", "--out", str(out)]) == 0

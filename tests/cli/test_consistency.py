@@ -128,6 +128,7 @@ def test_what_a_command_does_not_know_is_its_own_error(
     assert capsys.readouterr().err == f"{name}: error: unrecognized arguments: --colour; see {name} --help\n"
 
 
+@pytest.mark.slow
 def test_quiet_prints_results_only_and_json_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +174,7 @@ def test_verbose_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) 
     assert lines[-1].startswith("hnas show: error: nowhere.json: no such file")
 
 
+@pytest.mark.slow
 def test_verbose_shows_the_log(tmp_path: Path) -> None:
     """Lightning's account of a training, which is left out otherwise."""
     tiny = [

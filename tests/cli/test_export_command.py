@@ -19,6 +19,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "it.safetensors"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "title"),
     [

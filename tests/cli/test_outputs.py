@@ -75,6 +75,7 @@ _WRITERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "file"), _WRITERS, ids=[f"{command[0]} {file}" for command, file in _WRITERS])
 def test_a_full_disk_names_the_file(command: list[str], file: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("out").mkdir()
@@ -131,6 +132,7 @@ def test_names_as_long_as_the_file_system_takes(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == f"hnas show: error: out/n{longest}: file name too long\n"
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_nothing_half_written() -> None:
     pixels = np.zeros((3000, 3000, 3), np.uint8)
     Image.fromarray(pixels).save("set/large.png")

@@ -39,6 +39,7 @@ def test_reports_an_experiment_by_its_id(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_watches_a_search_until_it_ends(tmp_path: Path) -> None:
     run = write_run(tmp_path / "x2", epochs=2, finished=False)
     page = tmp_path / "it.html"
@@ -56,6 +57,7 @@ def test_watches_a_search_until_it_ends(tmp_path: Path) -> None:
     assert 'http-equiv="refresh"' not in page.read_text()
 
 
+@pytest.mark.slow
 def test_compares_models_as_hnas_compare_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ def test_shows_cells_network_and_cost(capsys: pytest.CaptureFixture[str]) -> Non
     assert "  parameters     974,019" in lines  # counted on the authors' own network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "channels", "layers"), [(2, 64, 12), (3, 8, 14)])
 def test_json_agrees_with_a_profile_of_the_network(
     capsys: pytest.CaptureFixture[str], scale: int, channels: int, layers: int

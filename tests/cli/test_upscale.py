@@ -142,6 +142,7 @@ def test_tiles_and_ensemble(model: Path) -> None:
     assert (results[0] != results[2]).mean() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["it.png", "it.tif", "deep.png", "deep.tif", "clear.png", "clear.tif", "grey.png"])
 def test_large_pictures_are_written_as_they_come(model: Path, name: str) -> None:
     """In bands of tiles, with the pixels that they have at once."""

@@ -98,9 +98,9 @@ def little_memory(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         pytest.skip("only a GPU's memory can be limited within a process")
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(_RESERVED_SHARE, device)
+    torch.cuda.set_per_process_memory_fraction(_RESERVED_SHARE)
     yield
-    torch.cuda.set_per_process_memory_fraction(1.0, device)
+    torch.cuda.set_per_process_memory_fraction(1.0)
     torch.cuda.empty_cache()
 
 

@@ -207,6 +207,7 @@ def _as_published(archive: Archive) -> bytes:
     return zip_of(members, zipfile.ZIP_STORED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DIV2K", "Set5", "Set14", "BSD100", "Urban100"])
 def test_archives_of_the_published_shape_become_sets_that_load(name: str, tmp_path: Path) -> None:
     entry = find_set(name)

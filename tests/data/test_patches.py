@@ -66,6 +66,7 @@ def pairs(photos: dict[str, ImagePair]) -> list[ImagePair]:
     return [photos["motorcycle"], photos["chelsea"], photos["astronaut"]]
 
 
+@pytest.mark.slow
 def test_every_pair_is_a_piece_of_an_image_and_all_symmetries_occur(pairs: list[ImagePair]) -> None:
     lr, hr = PatchSampler(pairs, 2, patch_size=32, seed=3).sample(60)
     assert lr.dtype == hr.dtype == torch.float32

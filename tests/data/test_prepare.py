@@ -132,6 +132,7 @@ def test_files_of_others_are_replaced_only_by_force(originals: Path, tmp_path: P
     assert len(load_pairs(tmp_path / "pairs", 2, strict=True)) == 3
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_half_file_and_costs_only_what_was_under_way(
     tmp_path: Path, photos: dict[str, ImagePair]
 ) -> None:

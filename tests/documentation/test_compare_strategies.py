@@ -74,6 +74,7 @@ def averaging(network: HNASNetwork) -> HNASNetwork:
     return network
 
 
+@pytest.mark.slow
 def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     """The PSNR is that of the plain network with the supernet's weights, the cost that of thop."""
     subspace = small_subspace()
@@ -93,6 +94,7 @@ def test_a_table_holds_psnr_and_cost_of_each_network(tmp_path: Path) -> None:
     assert np.array_equal(loaded.psnr, table.psnr)
 
 
+@pytest.mark.slow
 def test_a_table_is_one_of_networks_that_work(tmp_path: Path) -> None:
     """Even hardly trained, the worst one is far from the mean colour, which shared weights may well be stuck at."""
     settings = replace(SETTINGS, channels=8, steps=20, batch=2, patch=32)
@@ -120,6 +122,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> ArchitectureTable:
     return build_table(small_subspace(), SETTINGS, tmp_path_factory.mktemp("whole") / "table.npz")
 
 
+@pytest.mark.slow
 def test_a_table_interrupted_while_measured_is_completed(
     whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_table_interrupted_while_measured_is_completed(
         build_table(small_subspace(), replace(SETTINGS, seed=1), path)
 
 
+@pytest.mark.slow
 def test_a_table_interrupted_while_trained_equals_one_that_was_not(
     whole: ArchitectureTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +184,7 @@ def test_evaluations_are_counted_to_the_first_that_is_good_enough(program: Modul
     assert head[1][4:] == ["-250.00 ± 0.00", "-200.00 ± 0.00", "-200.00 ± 0.00"]
 
 
+@pytest.mark.slow
 def test_the_program_compares_strategies(
     program: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

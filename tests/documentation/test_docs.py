@@ -20,7 +20,7 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 _PROGRAMS = {"uv", "pip", "pytest", "ruff", "mypy", "source", "export", "tensorboard"}
-_OTHERS_OPTIONS = {"--config", "--foreground", "--port", "--logdir"}
+_OTHERS_OPTIONS = {"--reinstall-package", "--config", "--foreground", "--port", "--logdir"}
 """Options of nnictl and TensorBoard that the pages name."""
 
 _NAMED_FILE = re.compile(
@@ -146,6 +146,7 @@ def test_every_page_is_in_the_index_of_the_readme() -> None:
     assert linked >= {page.relative_to(REPOSITORY).as_posix() for page in PAGES if page.parent.name == "docs"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["method", "space", "data", "searching", "training"])
 def test_python_snippets_run(
     page: str, nni_home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

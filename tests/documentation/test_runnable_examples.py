@@ -52,6 +52,7 @@ def test_the_readme_lists_every_example() -> None:
     assert {name for name in files if name not in _readme()} == set()
 
 
+@pytest.mark.nni
 def test_search_with_python_multi_trial(tmp_path: Path) -> None:
     """Two trials, processes under NNI's manager."""
     options = ("--trials", 2, "--steps", 2, "--layers", 2, "--channels", 2, "--port", free_port())
@@ -62,6 +63,7 @@ def test_search_with_python_multi_trial(tmp_path: Path) -> None:
     _check_winner(tmp_path / "found", layers=2)
 
 
+@pytest.mark.slow
 def test_search_with_python_one_shot(tmp_path: Path) -> None:
     options = ("--strategy", "one-shot", "--epochs", 2, "--steps", 2, "--layers", 2, "--channels", 2)
     shown = run(tmp_path, "search_with_python.py", "--out", tmp_path / "found", *options)
@@ -70,6 +72,7 @@ def test_search_with_python_one_shot(tmp_path: Path) -> None:
     _check_winner(tmp_path / "found", layers=2)
 
 
+@pytest.mark.slow
 def test_own_operations(tmp_path: Path) -> None:
     options = ("--epochs", 1, "--steps", 2, "--layers", 2, "--channels", 2)
     shown = run(tmp_path, "own_operations.py", "--out", tmp_path / "found", *options)
@@ -90,6 +93,7 @@ def test_own_operations(tmp_path: Path) -> None:
     assert "ConvNeXt(node" in subprocess.run(command, env=variables, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_own_data(tmp_path: Path) -> None:
     """The printed PSNRs are those of bicubic and of the network that was trained, on images it did not learn from."""
     out = tmp_path / "mine"
@@ -135,6 +139,7 @@ def test_own_data_takes_a_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "mine").exists()
 
 
+@pytest.mark.slow
 def test_own_reward(tmp_path: Path) -> None:
     out = tmp_path / "found"
     options = ("--trials", 2, "--steps", 2, "--layers", 2, "--channels", 2, "--side", 24, "--repetitions", 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from repository import REPOSITORY
@@ -15,6 +16,7 @@ from strategies import HierarchicalTuner
 PAGE = REPOSITORY / "docs" / "strategies.md"
 
 
+@pytest.mark.slow
 def test_snippets_run(nni_home: Path) -> None:
     torch.manual_seed(0)
     snippets = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)

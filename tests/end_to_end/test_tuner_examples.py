@@ -45,6 +45,7 @@ def test_there_is_one_for_each_tuner_that_runs() -> None:
     assert {path.stem for path in CONFIGS} == tuners
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_tuner_proposes_architectures_of_the_space(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)
@@ -63,7 +64,7 @@ def test_tuner_proposes_architectures_of_the_space(path: Path, tmp_path: Path, m
         given = TrialParameters.from_nni(parameters)
         given.genotype.check_layers(options.layers)
         # Either the tuner says what lambda is, or the trial's command does.
-        assert (given.reward.weight if given.reward else options.reward_lambda) == 0.6
+        assert (given.reward.weight if given.reward else options.weight) == 0.6
         proposed.append(given.genotype)
         tuner.receive_trial_result(number, parameters, {"default": float(given.genotype.position), "psnr": 30.0})
         tuner.trial_end(number, True)

@@ -43,6 +43,7 @@ def test_the_largest_tile_fits(pixels: int, overlap: int) -> None:
     assert (size + 1 + 2 * overlap) ** 2 > pixels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ensemble", [False, True])
 def test_tiles_leave_no_seam(local_network: HNASNetwork, ensemble: bool) -> None:
     model = NetworkModel(local_network, ensemble=ensemble)
@@ -54,6 +55,7 @@ def test_tiles_leave_no_seam(local_network: HNASNetwork, ensemble: bool) -> None
     assert np.abs(enlarge(_FLOAT_PHOTO, model, 32) - whole).max() > 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("seed", range(3))
 def test_tiles_of_random_networks(

@@ -133,6 +133,7 @@ def test_the_two_genotypes_have_every_operation_at_both_kinds_of_edge() -> None:
         assert {edge.operation for _, _, edge in genotype.normal.slots()} == set(candidates(PAPER, "normal"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_weight_matters_in_these_networks(scale: int) -> None:
     """Or else the comparisons below could pass with a wrong operation."""
@@ -153,6 +154,7 @@ def test_every_weight_matters_in_these_networks(scale: int) -> None:
                 module.mode = mode
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", _SUFFIXES)
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -175,6 +177,7 @@ def test_every_operation_at_every_size(exports: Exports, scale: int, name: str) 
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_onnx_says_what_it_takes(tmp_path: Path) -> None:
     export(_network(REST), tmp_path / "it.bin", "onnx")
     model = onnx.load(str(tmp_path / "it.bin"))
@@ -194,6 +197,7 @@ def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
+@pytest.mark.slow
 def test_runs_without_this_project(exports: Exports, tmp_path: Path) -> None:
     """The three files in a process that can't import the packages of this project."""
     network = _network(EVERY_OPERATION, 2)
@@ -225,6 +229,7 @@ def test_a_network_that_computes_no_numbers_is_refused(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_is_refused(tmp_path: Path) -> None:
     """A network that is not the same twice can't be exported: the file has the first of its results for ever."""
 

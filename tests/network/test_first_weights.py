@@ -22,6 +22,7 @@ def _network(genotype: Genotype, scale: int = 2, channels: int = 8, layers: int 
     return genotype.build(scale, channels, layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_deep_network_starts_as_an_interpolation(scale: int) -> None:
     """On a photograph, before any training: published and random cells in twelve blocks."""
@@ -37,6 +38,7 @@ def test_a_deep_network_starts_as_an_interpolation(scale: int) -> None:
         assert after > max(before + 3, 19), (genotype, before, after)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), scale=st.sampled_from([2, 3, 4]), colour=st.tuples(*[st.floats(0.1, 0.9)] * 3))
 def test_without_noise_a_colour_stays_what_it_is(seed: int, scale: int, colour: tuple[float, float, float]) -> None:

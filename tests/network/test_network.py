@@ -13,6 +13,7 @@ from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.network.normal_operations import ResidualChannelAttentionBlock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("layers", [2, 5])
 def test_any_size_comes_out_scaled(scale: int, layers: int) -> None:

@@ -233,6 +233,7 @@ def test_published_architectures_are_untouched(own: Genotype) -> None:
     assert isinstance(OPERATIONS["identity"].factory(4, 2), nn.Identity)
 
 
+@pytest.mark.slow
 def test_other_processes_load_it_by_the_variable(tmp_path: Path) -> None:
     """What trials and the hnas command are."""
     (tmp_path / "mine.py").write_text(

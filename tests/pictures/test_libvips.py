@@ -141,6 +141,7 @@ def test_a_forked_process_is_told_and_does_not_wait_for_ever() -> None:
         process.join()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_forked_before_its_first_use_reads_and_writes() -> None:
     Image.fromarray(_PHOTO).save("it.png")
     program = """

@@ -131,6 +131,7 @@ def test_from_one_format_into_another(source: str, format: str) -> None:
     _checked(path, (94, 66))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["hubble_deep_field.jpg", "chelsea.png"])
 @pytest.mark.parametrize("format", ["jpeg", "png", "tiff"])
 def test_photographs_as_their_makers_left_them(name: str, format: str) -> None:

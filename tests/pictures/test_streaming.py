@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", _FORMATS)
 def test_a_higher_picture_takes_no_more_memory(folder: Path, format: str) -> None:
     with Image.open(folder / format) as image:

@@ -48,6 +48,7 @@ def _overlap(one: Bbox, other: Bbox) -> bool:
     return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genotype", NAMED.values(), ids=NAMED)
 def test_every_operation_is_readable_and_nothing_covers_it(genotype: Genotype) -> None:
     figure = draw_genotype(genotype)

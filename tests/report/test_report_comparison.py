@@ -99,6 +99,7 @@ def test_names_figures_and_the_best(page: ReportPage, report: Path, pairs: list[
     assert page.texts("#comparison .best .model") == ["<b>net</b>"] * 2
 
 
+@pytest.mark.slow
 def test_a_report_without_has_no_such_section_and_with_grows_little(report: Path) -> None:
     without = report.with_name("without.html").read_text()
     assert 'id="comparison"' not in without and 'href="#comparison"' not in without

@@ -28,6 +28,7 @@ def run(strategy: ENAS, evaluator: Any) -> None:
     strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
+@pytest.mark.slow
 def test_enas_trains_and_validates_on_the_right_batches(
     make_evaluator: Callable[[], Any], patches: TensorDataset
 ) -> None:
@@ -38,6 +39,7 @@ def test_enas_trains_and_validates_on_the_right_batches(
     assert torch.equal(torch.cat(evaluator.module.validated), low[4:])
 
 
+@pytest.mark.slow
 def test_enas_needs_the_mend(make_evaluator: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails NNI or Lightning were mended, and search_spaces.compat can go."""
     monkeypatch.setattr("search_spaces.supernet.mend_enas", lambda strategy: None)
@@ -90,6 +92,7 @@ print(classes, sorted(key for key in before if after.get(key, before) is not bef
 """
 
 
+@pytest.mark.slow
 def test_importing_the_packages_leaves_nni_as_it_was() -> None:
     """Each attribute of each module and class of NNI is the same object before and after."""
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", LOOK], check=True, capture_output=True, text=True)

@@ -106,12 +106,14 @@ def run_without_lightning(code: str, framework: str) -> subprocess.CompletedProc
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_missing_lightning_is_reported() -> None:
     done = run_without_lightning("from search_spaces import HNASSpace", framework="pytorch")
     assert done.returncode != 0
     assert "install pytorch-lightning" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_nni_without_a_framework_does_without_lightning() -> None:
     code = "import search_spaces; print(type(search_spaces.HNASSpace(2, 2, 2).random()).__name__)"
     done = run_without_lightning(code, framework="none")

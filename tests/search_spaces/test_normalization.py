@@ -50,6 +50,7 @@ def test_batch_norm_gives_normalised_maps() -> None:
     assert any(abs(float(output.mean())) > 1e-3 for output in _convolved(_supernet("none")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_architecture_starts_as_an_interpolation(scale: int) -> None:
     """Before any training, on a photograph: the worst of many is better than the best with torch's weights."""
@@ -67,6 +68,7 @@ def test_every_architecture_starts_as_an_interpolation(scale: int) -> None:
     assert median(psnrs["mean"]) > median(psnrs["none"]) + 6
 
 
+@pytest.mark.slow
 def test_frozen_networks_are_as_good_as_their_paths() -> None:
     """Their nodes add up, and yet what the supernet has learnt is kept: here, to interpolate the photograph."""
     pair = load_pairs("photos", 2, limit=1)[0]
@@ -100,6 +102,7 @@ def test_nodes_average_their_edges() -> None:
     torch.testing.assert_close(cell([x, x]), x[:, :4].repeat(1, 4, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["mean", "batch"])
 def test_weights_and_final_network_are_those_without(normalization: str) -> None:
     with_norm, without = _supernet(normalization), _supernet("none")

@@ -45,6 +45,7 @@ def run(strategy: Any, evaluator: Any, space: HNASSpace) -> Any:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", ["RandomOneShot", "Proxyless"])
 def test_a_path_of_the_supernet_is_the_network_of_its_genotype(name: str, scale: int) -> None:
@@ -58,6 +59,7 @@ def test_a_path_of_the_supernet_is_the_network_of_its_genotype(name: str, scale:
         assert network(x).shape == (1, 3, 8 * scale, 9 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_supernet_describes_the_same_space(name: str) -> None:
     choices = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS).simplify()
@@ -69,6 +71,7 @@ def test_supernet_describes_the_same_space(name: str) -> None:
     assert not supernet.contains(Genotype.random(0, layers=LAYERS).to_sample() | {"upsample_position": 4})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RandomOneShot", "DARTS", "Proxyless"])
 def test_weights_of_a_supernet_can_be_saved(name: str) -> None:
     genotype = Genotype.random(1, layers=LAYERS)
@@ -80,6 +83,7 @@ def test_weights_of_a_supernet_can_be_saved(name: str) -> None:
     assert torch.equal(loaded.freeze(sample)(x), saved.freeze(sample)(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_weight_of_the_position_is_trained(name: str, make_evaluator: Callable[[], Any]) -> None:
     space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
@@ -100,6 +104,7 @@ def test_weight_of_the_position_is_trained(name: str, make_evaluator: Callable[[
         assert list(probabilities.values()) == pytest.approx(alpha.softmax(0).tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", [1, 2, 3, 4])
 def test_differentiable_mix_of_one_position_is_that_position(position: int) -> None:
     blocks = make_supernet("DARTS", layers=4).blocks.double()
@@ -135,6 +140,7 @@ def test_differentiable_mix_of_linear_cells_is_the_mean_over_positions() -> None
     torch.testing.assert_close(blocks(x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["upsample_position", "normal/op_3_1", "upsampling/input_5_0"])
 def test_proxyless_gradient_is_that_of_the_expected_output(label: str) -> None:
     """ProxylessNAS, equation 4: the chain rule over the gates, each with the gradient <output, grad>."""

@@ -64,6 +64,7 @@ def two_sources(genotype: Genotype) -> bool:
     return len(set(edges)) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profiler", [FlopsProfiler, NumParamsProfiler])
 @pytest.mark.parametrize("name", ["DARTS", "Proxyless"])
 def test_expected_cost_of_a_settled_supernet_is_that_of_its_architecture(name: str, profiler: type[Any]) -> None:
@@ -81,6 +82,7 @@ def test_expected_cost_of_a_settled_supernet_is_that_of_its_architecture(name: s
         assert float(strategy.penalty.profile({})) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_expected_cost_is_the_mean_over_drawn_architectures() -> None:
     """Proxyless draws each choice by its weights: many draws come to the expectation."""
     torch.manual_seed(0)
@@ -101,6 +103,7 @@ def test_expected_cost_is_the_mean_over_drawn_architectures() -> None:
     assert abs(float(strategy.penalty.profile({})) - float(figures.mean())) < 4 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DARTS", "GumbelDARTS", "Proxyless"])
 def test_probabilities_sum_to_one_and_have_gradients(name: str) -> None:
     space = make_space()
@@ -114,6 +117,7 @@ def test_probabilities_sum_to_one_and_have_gradients(name: str) -> None:
     assert gradient[0] > gradient[1] > gradient[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DARTS", "GumbelDARTS", "Proxyless"])
 def test_search_with_a_penalty_becomes_cheap(name: str, super_resolution: Callable[..., Any]) -> None:
     torch.manual_seed(0)
@@ -136,6 +140,7 @@ def test_nni_needs_the_mend(super_resolution: Callable[..., Any], monkeypatch: p
         make_penalised("DARTS", space)(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
 
 
+@pytest.mark.slow
 def test_enas_takes_the_cost_of_each_sample_off_its_reward(super_resolution: Callable[..., Any]) -> None:
     space = make_space()
     profiler = FlopsProfiler(space, IMAGE)

@@ -14,6 +14,7 @@ from search_spaces import HNASSpace
 LAYERS = 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_profilers_agree_with_the_count_on_the_network(scale: int) -> None:
     space = HNASSpace(scale=scale, channels=4, layers=LAYERS)

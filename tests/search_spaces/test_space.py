@@ -74,6 +74,7 @@ def test_random_samples_are_genotypes_and_back(space: HNASSpace) -> None:
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genotype", genotypes(), ids=lambda genotype: f"position{genotype.position}")
 def test_frozen_network_is_that_of_the_genotype(space: HNASSpace, genotype: Genotype) -> None:
     frozen = space.freeze(genotype.to_sample())
@@ -89,6 +90,7 @@ def test_frozen_network_is_that_of_the_genotype(space: HNASSpace, genotype: Geno
     assert not any(isinstance(module, nni.mutable.Mutable) for module in frozen.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genotype", genotypes(4), ids=lambda genotype: f"position{genotype.position}")
 @pytest.mark.parametrize("name", ["normal", "upsampling"])
 def test_samples_mean_what_nni_takes_them_to_mean(space: HNASSpace, name: str, genotype: Genotype) -> None:
@@ -137,6 +139,7 @@ def test_blocks_freeze_on_their_own(space: HNASSpace) -> None:
     assert blocks(x).shape == whole(x).shape == (1, 4 * CHANNELS, 5 * space.scale, 5 * space.scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("genotype", [HNAS_A, HNAS_B, HNAS_C], ids="ABC")
 def test_published_architectures_are_in_the_space(genotype: Genotype) -> None:
     with torch.device("meta"):
@@ -202,6 +205,7 @@ def test_dry_run_upscales(space: HNASSpace) -> None:
     assert isinstance(space.default(), HNASNetwork)
 
 
+@pytest.mark.slow
 def test_frozen_network_follows_dtype_and_mode(space: HNASSpace) -> None:
     sample = Genotype.random(7, layers=LAYERS).to_sample()
     other = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS).double().eval()

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hnas_nni.searches.nni_settings import trial_settings
-from search_spaces.table_builder import BuildSettings
+from table_builder import BuildSettings
 
+from hnas_nni.searches.nni.settings import trial_settings
 from hnas_nni.settings import Setting, Settings
 from hnas_nni.settings.options import add_options, given
 from hnas_nni.training import TrainingSettings

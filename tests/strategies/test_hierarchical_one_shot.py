@@ -42,6 +42,7 @@ def _run(strategy: HierarchicalOneShot, evaluator: Any, space: ModelSpace | None
     return space
 
 
+@pytest.mark.slow
 def test_ranks_different_architectures_with_their_trained_weights() -> None:
     strategy = HierarchicalOneShot(candidates=6)
     space = _run(strategy, _evaluator(weight=0.2))
@@ -64,6 +65,7 @@ def test_ranks_different_architectures_with_their_trained_weights() -> None:
     assert rewards[0] == same_psnr(JointReward(0.2)(psnr, gmacs))
 
 
+@pytest.mark.slow
 def test_the_three_splits_are_used_as_in_the_paper() -> None:
     """Weights learn from one, the controller from ever new patches of another; the third chooses."""
     evaluator = _evaluator(epochs=2, architectures_per_epoch=3)
@@ -96,6 +98,7 @@ def test_the_three_splits_are_used_as_in_the_paper() -> None:
     assert all(torch.equal(batch, seen["validation"][0]) for batch in seen["validation"])
 
 
+@pytest.mark.slow
 def test_learning_rate_reaches_the_end_of_its_cosine() -> None:
     evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=5)
     rates: list[float] = []
@@ -146,6 +149,7 @@ def test_schedules_by_the_epoch_advance() -> None:
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 
+@pytest.mark.slow
 def test_penalty_as_enas_takes_it() -> None:
     """A dict makes NNI's penalty, whose profiler takes parameters off each reward."""
     space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
@@ -157,6 +161,7 @@ def test_penalty_as_enas_takes_it() -> None:
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.slow
 def test_policy_moves_to_what_is_rewarded(tmp_path: Path) -> None:
     """With cost alone in the reward the upsampling cell must move to the end, where the network is cheapest."""
     strategy = HierarchicalOneShot(
@@ -187,6 +192,7 @@ def test_policy_moves_to_what_is_rewarded(tmp_path: Path) -> None:
     assert rewards[-1] > rewards[0]
 
 
+@pytest.mark.slow
 def test_seeds_decide_the_search() -> None:
     first, second, other = (HierarchicalOneShot(seed=seed, candidates=3) for seed in (1, 1, 2))
     for strategy in (first, second, other):
@@ -195,12 +201,14 @@ def test_seeds_decide_the_search() -> None:
     assert first.oneshot_module.ranking != other.oneshot_module.ranking
 
 
+@pytest.mark.slow
 def test_warmup_leaves_the_policy_alone() -> None:
     strategy = HierarchicalOneShot(warmup_epochs=1, learning_rate=0.1)
     _run(strategy, _evaluator())
     assert strategy.oneshot_module.policy.policy.updates == 0
 
 
+@pytest.mark.slow
 def test_filter_of_nni_bounds_what_is_found() -> None:
     space = HNASSpace(scale=2, channels=CHANNELS, layers=LAYERS)
     table = cost_table(2, CHANNELS, LAYERS)

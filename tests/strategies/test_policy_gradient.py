@@ -213,6 +213,7 @@ def test_rewards_must_fit_the_architectures() -> None:
         PolicyGradient(make()).update(every_choice(TINY)[:3], [1.0, 2.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioned", [True, False])
 def test_only_a_conditioned_position_learns_to_follow_the_cells(conditioned: bool) -> None:
     """Cells stay random; the right position is that of an operation. Blind to it, 1/3 can be right."""
@@ -229,6 +230,7 @@ def test_only_a_conditioned_position_learns_to_follow_the_cells(conditioned: boo
     assert followed > 0.9 if conditioned else followed == pytest.approx(1 / 3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_finds_an_optimum_whose_position_depends_on_the_cells_far_sooner_than_chance(
     small_layout: SpaceLayout,
 ) -> None:

@@ -40,6 +40,7 @@ def test_proposals_are_architectures_of_the_space(kind: type[Searcher], tmp_path
         assert all(value in CHOICES[label] for label, value in sample.items())
 
 
+@pytest.mark.slow
 @each
 def test_seeds_repeat_and_differ(kind: type[Searcher], tmp_path: Path) -> None:
     first, same, other = (
@@ -57,6 +58,7 @@ def test_the_randomness_of_others_is_left_alone(kind: type[Searcher], tmp_path: 
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @each_that_remembers
 @pytest.mark.parametrize("candidates", [1, 64])
 def test_nothing_comes_twice_until_all_were_tried(kind: type[Searcher], candidates: int, tmp_path: Path) -> None:
@@ -68,6 +70,7 @@ def test_nothing_comes_twice_until_all_were_tried(kind: type[Searcher], candidat
     assert len(set(tried[:SIZE])) == SIZE
 
 
+@pytest.mark.slow
 @each
 def test_rewards_move_the_policy_towards_what_is_good(kind: type[Searcher], tmp_path: Path) -> None:
     """The other choices have no say in the reward."""
@@ -115,6 +118,7 @@ def test_some_failures_do_not_end_a_search(kind: type[Searcher], tmp_path: Path)
     assert len(kind(tmp_path, give_up_after=2).search(6, lambda sample: results.pop(0))) == 6
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("candidates", [1, 64])
 @pytest.mark.parametrize("before", [0, 7])

@@ -63,6 +63,7 @@ def check_builds(network: Any, genotype: Genotype) -> None:
     assert network(torch.rand(1, 3, 8, 9)).shape == (1, 3, 16, 18)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTI_TRIAL)
 def test_multi_trial_strategy(name: str, super_resolution: Callable[..., Any]) -> None:
     torch.manual_seed(0)
@@ -85,6 +86,7 @@ def reward_with_shared_weights(space: HNASSpace, sample: Any) -> float:
     return REWARD(patch_psnr(network, low, high, 2, 2), gmacs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_SHOT)
 def test_one_shot_strategy(name: str, super_resolution: Callable[..., Any]) -> None:
     torch.manual_seed(0)

@@ -64,6 +64,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         HierarchicalTuner(**arguments)
 
 
+@pytest.mark.slow
 def test_the_tuner_is_made_without_torch() -> None:
     """NNI gives a tuner ten seconds to be made and to connect."""
     code = "import sys; from strategies import HierarchicalTuner as T; T(); sys.exit('torch' in sys.modules)"
@@ -119,6 +120,7 @@ def test_the_reward_is_that_of_our_lambda_whatever_the_trial_was_told() -> None:
     assert tuner._require_policy().baseline.mean == pytest.approx(0.9 * 30 - 0.1 * 0.05 * 5)
 
 
+@pytest.mark.slow
 def test_a_tuner_made_anew_goes_on_exactly() -> None:
     whole = _tuner(seed=5)
     for number in range(3):

@@ -48,6 +48,7 @@ def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tens
         torch.testing.assert_close(weight, expected[name], **(tolerance or {"rtol": 1e-5, "atol": 1e-7}), msg=name)
 
 
+@pytest.mark.slow
 def test_lightning_does_the_step_that_searches_do(tiny: TrainingSettings, tmp_path: Path) -> None:
     train(GENOTYPE, tiny, tmp_path / "run", accelerator="cpu")
     weights = train_by_hand(tiny)
@@ -57,6 +58,7 @@ def test_lightning_does_the_step_that_searches_do(tiny: TrainingSettings, tmp_pa
         assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), weights[-2])
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_written_network_on_whole_images(tiny: TrainingSettings, tmp_path: Path) -> None:
     settings = replace(tiny, epochs=3, validate_every=2, learning_rate=5e-3)
     training = train(GENOTYPE, settings, tmp_path / "run", accelerator="cpu")
@@ -78,6 +80,7 @@ def test_figures_are_those_of_the_written_network_on_whole_images(tiny: Training
     assert best["validation_ssim"] == same_ssim(sum(ssims) / 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first_weights", ["interpolation", "torch"])
 def test_first_weights(first_weights: str, tiny: TrainingSettings, tmp_path: Path) -> None:
     """By default a training starts from an interpolation; a step that changes nothing shows what it started from."""
@@ -91,6 +94,7 @@ def test_first_weights(first_weights: str, tiny: TrainingSettings, tmp_path: Pat
     assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), network.state_dict())
 
 
+@pytest.mark.slow
 def test_training_learns(tmp_path: Path) -> None:
     settings = TrainingSettings(
         **{**TINY, "channels": 4, "epochs": 3, "steps_per_epoch": 60, "batch": 4, "learning_rate": 3e-3}
@@ -101,6 +105,7 @@ def test_training_learns(tmp_path: Path) -> None:
     assert last["validation_psnr"] > first["validation_psnr"] + 2
 
 
+@pytest.mark.slow
 def test_average_of_the_weights(tiny: TrainingSettings, tmp_path: Path) -> None:
     settings = replace(tiny, ema=0.6)
     train(GENOTYPE, settings, tmp_path / "run", accelerator="cpu")
@@ -119,6 +124,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_killed_training_goes_on_exactly(tmp_path: Path, small_image: str, capfd: pytest.CaptureFixture[str]) -> None:
     settings: dict[str, Any] = {"epochs": 8, "ema": 0.9, "validation": small_image}
@@ -149,6 +155,7 @@ def test_killed_training_goes_on_exactly(tmp_path: Path, small_image: str, capfd
     assert seconds == sorted(seconds)  # over both sessions
 
 
+@pytest.mark.slow
 def test_finished_training_is_left_as_it_is(tiny: TrainingSettings, tmp_path: Path) -> None:
     first = train(GENOTYPE, tiny, tmp_path / "run", accelerator="cpu")
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("[!.]*")}
@@ -158,6 +165,7 @@ def test_finished_training_is_left_as_it_is(tiny: TrainingSettings, tmp_path: Pa
         assert path.stat().st_mtime_ns == changed
 
 
+@pytest.mark.slow
 def test_force_starts_over(tiny: TrainingSettings, tmp_path: Path) -> None:
     train(GENOTYPE, replace(tiny, seed=1), tmp_path / "run", accelerator="cpu")
     train(GENOTYPE, tiny, tmp_path / "run", accelerator="cpu", force=True)
@@ -165,6 +173,7 @@ def test_force_starts_over(tiny: TrainingSettings, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["settings"]["seed"] == TINY["seed"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_one_batch(tiny: TrainingSettings, tmp_path: Path, small_image: str) -> None:
     """Each draws its own half; the step is that of the whole batch."""
     arguments = command(tmp_path / "run", "--devices=2", batch=4, validation=small_image)
@@ -173,6 +182,7 @@ def test_two_processes_train_on_one_batch(tiny: TrainingSettings, tmp_path: Path
     assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_need_neither_lightning_nor_nni(tiny: TrainingSettings, tmp_path: Path) -> None:
     training = train(GENOTYPE, replace(tiny, epochs=1), tmp_path / "run", accelerator="cpu")
     code = (
@@ -188,6 +198,7 @@ def test_weights_need_neither_lightning_nor_nni(tiny: TrainingSettings, tmp_path
     assert done.stdout.split() == ["1", "3", "16", "18"], done.stderr
 
 
+@pytest.mark.slow
 def test_start_from_a_model(tiny: TrainingSettings, tmp_path: Path) -> None:
     """At a vanishing learning rate the weights stay what they were given; at another scale, those that fit."""
     torch.manual_seed(9)
@@ -207,6 +218,7 @@ def test_start_from_a_model(tiny: TrainingSettings, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint_is_named(tiny: TrainingSettings, tmp_path: Path) -> None:
     train(GENOTYPE, tiny, tmp_path / "run", accelerator="cpu")
     checkpoint = tmp_path / "run" / "checkpoint.ckpt"

@@ -68,6 +68,7 @@ def spy(evaluator: Any) -> list[tuple[torch.Tensor, Genotype]]:
     return seen
 
 
+@pytest.mark.slow
 def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
     """A whole NAS experiment: each trial has the figures of the nnictl path's trial of the same architecture."""
     evaluator = super_resolution(weight=REWARD.weight, cost_scale=REWARD.cost_scale)
@@ -87,6 +88,7 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_first_weights_are_those_of_an_interpolation_unless_told_otherwise(super_resolution: Make) -> None:
     psnr = {
         first_weights: super_resolution(first_weights=first_weights, learning_rate=1e-6)
@@ -99,6 +101,7 @@ def test_first_weights_are_those_of_an_interpolation_unless_told_otherwise(super
     assert psnr["interpolation"] > psnr["torch"] + 3
 
 
+@pytest.mark.slow
 def test_trained_network_has_the_reported_figures(super_resolution: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluator = super_resolution(epochs=2)
     model = SimplifiedModelSpace.from_model(space(), evaluator).freeze(Genotype.random(5, layers=LAYERS).to_sample())
@@ -149,6 +152,7 @@ def test_settings_can_be_searched_too(super_resolution: Make) -> None:
     assert frozen.get().module.settings["learning_rate"] == 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RandomOneShot", "ENAS"])
 def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_resolution: Make) -> None:
     """Strategies made without arguments."""
@@ -183,6 +187,7 @@ def test_one_shot_rewards_the_architecture_that_was_measured(name: str, super_re
     assert searched.metrics.final == searched.metrics.intermediates[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DARTS", "Proxyless"])
 def test_strategies_that_train_on_validation_batches_get_the_controller_split(
     name: str, super_resolution: Make
@@ -207,6 +212,7 @@ def test_strategies_that_train_on_validation_batches_get_the_controller_split(
     assert searched.metrics.final > 0
 
 
+@pytest.mark.slow
 def test_active_and_likeliest_architecture() -> None:
     from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 

@@ -146,6 +146,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_writers_leave_one_whole_state(tmp_path) -> None:
     """kill -9 in the middle of writing: all units carry the same value, as one transaction wrote them."""
     path = tmp_path / "shared.sqlite"
@@ -165,6 +166,7 @@ def test_killed_writers_leave_one_whole_state(tmp_path) -> None:
         assert len(values) == 1
 
 
+@pytest.mark.slow
 def test_writers_side_by_side_all_get_through(tmp_path) -> None:
     script = textwrap.dedent(_WRITER).replace("while True", "for _ in range(15)") + "\nprint('done')"
     path = tmp_path / "shared.sqlite"

@@ -37,6 +37,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_by_hand_without_nni(tmp_path: Path) -> None:
     GENOTYPE.to_json(tmp_path / "genotype.json")
     finished = _run("--genotype", str(tmp_path / "genotype.json"), "--output", str(tmp_path), "--lambda", "0.2")
@@ -51,6 +52,7 @@ def test_by_hand_without_nni(tmp_path: Path) -> None:
     assert load(tmp_path / MODEL_FILE).genotype == GENOTYPE
 
 
+@pytest.mark.slow
 def test_a_trial_starts_without_what_it_does_not_need() -> None:
     code = (
         "import sys; from hnas_nni import Genotype, trial; from hnas_nni.trial.reward import JointReward\n"
@@ -69,6 +71,7 @@ def test_evaluation_repeats_with_the_seed_and_varies_with_the_trials_number() ->
     assert first != other
 
 
+@pytest.mark.slow
 def test_sharing_starts_where_the_last_trial_ended(tmp_path: Path) -> None:
     """Many short trials of one architecture that share come further than the same ones from scratch."""
     settings = replace(SMALL, steps=25, batch=4, measured_patches=8, reports=1, learning_rate=5e-3)

@@ -36,6 +36,8 @@ from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace
 from strategies.search import SearchSettings, WeightSharingSearch
 
+pytestmark = pytest.mark.slow
+
 
 def _check_cost_and_reward(row: MeasuredArchitecture) -> None:
     cost = count(row.genotype, scale=2, channels=4, layers=3)
