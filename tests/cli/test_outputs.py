@@ -37,12 +37,17 @@ def _model_and_image(in_folder: None) -> None:
 
 @contextmanager
 def _no_room() -> Iterator[None]:
-    """Let no file grow beyond a few bytes, as on a disk that is full."""
+    """Let no file grow beyond a few bytes, as on a disk that is full.
+
+    Python would cut what it compiles short as well, and keep it: every later process that imports such a module dies.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (_SMALL, before[1]))
+    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = compiles
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 

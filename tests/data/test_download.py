@@ -160,6 +160,7 @@ _WITH_A_QUOTA = """
 import resource, sys
 from pathlib import Path
 from hnas_nni.data.published_sets.download import download
+sys.dont_write_bytecode = True  # what Python compiles would be cut short and kept
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
 try:
     download(sys.argv[1], Path(sys.argv[2]), progress=False)

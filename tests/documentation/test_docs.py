@@ -82,6 +82,8 @@ def test_commands_of_the_pages_are_accepted(page: Path, words: list[str], capsys
         _accepts(trial_parser(), words[3:], capsys)
     elif words[1:] == ["-m", "venv", ".venv"]:
         assert program == "python3"
+    elif words[1:3] == ["-m", "pytest"]:
+        assert (REPOSITORY / words[3]).is_dir()
     elif program == "python":
         script = REPOSITORY / (arguments[0] if arguments[0] != "-m" else f"{arguments[1]}/__main__.py")
         script = script / "__main__.py" if script.is_dir() else script
