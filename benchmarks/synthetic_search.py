@@ -23,10 +23,9 @@ import numpy as np
 import torch
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from hnas_nni.architecture.cells import NODES, input_label, operation_label
-from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.cells import input_label, operation_label
 from hnas_nni.architecture.operations import candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 from strategies.agent import SearchAgent
 from strategies.controller import HierarchicalController
 from strategies.layout import SpaceLayout
@@ -54,7 +53,7 @@ def hnas_layout() -> SpaceLayout:
     choices: dict[str, list[Any]] = {}
     for cell in PAPER.cells:
         operations = candidates(PAPER, cell)
-        for node in NODES:
+        for node in PAPER.shapes["normal"].nodes:
             for slot in (0, 1):
                 choices[input_label(cell, node, slot)] = list(range(node))
                 choices[operation_label(cell, node, slot)] = list(operations)

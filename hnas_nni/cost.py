@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.cells import INPUT_NODES
+from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operation import Operation
-from hnas_nni.architecture.operations import OPERATIONS, candidates
-from hnas_nni.architecture.spaces import PAPER
-from hnas_nni.network.network import Preprocessor, Stem, Tail, candidate, check_network_size
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import Space
+from hnas_nni.network.cost_parts import CostPart, CostParts
+from hnas_nni.network.network import check_network_size
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""
@@ -68,7 +70,7 @@ class Cost:
 def count(
     genotype: Genotype,
     scale: int = 2,
-    channels: int = 64,
+    channels: int = DEFAULT_CHANNELS,
     layers: int = DEFAULT_LAYERS,
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> Cost:
@@ -140,12 +142,15 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
 class CostTable:
     """Multiply-adds and parameters of any architecture by addition, equal to :func:`count` to the last integer.
 
-    Every candidate is profiled once at each of the two resolutions it can run at. One look-up then adds 16 entries.
+    Every candidate is profiled once at each of the two resolutions it can run at, when it is first asked for. One
+    look-up then adds a few entries.
 
     Parameters
     ----------
-    scale, channels, layers
-        As for :meth:`Genotype.build`.
+    scale
+        Upscaling factor: 2, 3 or 4.
+    channels, layers
+        C and L of genotypes that leave them open.
     lr_size
         Height and width of the low-resolution input, in pixels.
 
@@ -158,7 +163,7 @@ class CostTable:
     def __init__(
         self,
         scale: int = 2,
-        channels: int = 64,
+        channels: int = DEFAULT_CHANNELS,
         layers: int = DEFAULT_LAYERS,
         lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
     ) -> None:
@@ -167,28 +172,6 @@ class CostTable:
         self.channels = channels
         self.layers = layers
         self.lr_size = lr_size
-        low = lr_size[0] * lr_size[1]
-        high = low * scale**2
-        maps = len(NODES) * channels
-        preprocessor = _pixel_cost(Preprocessor(channels)[0], maps) * INPUT_NODES
-        normal = {
-            operation: _pixel_cost(candidate("normal", operation, None, channels, scale), channels)
-            for operation in candidates(PAPER, "normal")
-        }
-        self._ends = _pixel_cost(Stem(channels), 3).at(low) + _pixel_cost(Tail(channels), maps).at(high)
-        # A normal block before and behind the upsampling cell, by operation.
-        self._normal_low, self._normal_high = (
-            {operation: cost.at(pixels) for operation, cost in normal.items()} for pixels in (low, high)
-        )
-        self._preprocessor_low, self._preprocessor_high = preprocessor.at(low), preprocessor.at(high)
-        # An edge of the upsampling cell reads an input node, at low resolution, or an intermediate one.
-        self._upsampling = {
-            (operation, reads_input): _pixel_cost(
-                candidate("upsampling", operation, 0 if reads_input else INPUT_NODES, channels, scale), channels
-            ).at(low if reads_input else high)
-            for operation in candidates(PAPER, "upsampling")
-            for reads_input in (True, False)
-        }
 
     def __call__(self, genotype: Genotype) -> Cost:
         """Return the cost of a genotype.
@@ -198,20 +181,71 @@ class CostTable:
         GenotypeError
             If the genotype's position lies behind the last layer.
         """
-        genotype.check_layers(self.layers)
-        edges = genotype.normal.edges
-        normal_low = sum((self._normal_low[edge.operation] for edge in edges), self._preprocessor_low)
-        normal_high = sum((self._normal_high[edge.operation] for edge in edges), self._preprocessor_high)
-        upsampling = sum(
-            (self._upsampling[edge.operation, edge.source < INPUT_NODES] for edge in genotype.upsampling.edges),
-            self._preprocessor_low,
-        )
-        return (
-            self._ends
-            + normal_low * (genotype.position - 1)
-            + upsampling
-            + normal_high * (self.layers - genotype.position)
-        )
+        genotype = genotype.sized(self.channels, self.layers)
+        assert genotype.depth is not None and genotype.width is not None
+        parts = self.parts(genotype.space, genotype.width)
+        position, behind = genotype.position, genotype.depth - genotype.position
+        last = not behind
+        total = parts.ends(last) + parts.block(high=False) * position + parts.block(high=True) * behind
+        for edge in genotype.normal.edges:
+            total += parts.normal(edge.operation, high=False) * (position - 1)
+            total += parts.normal(edge.operation, high=True) * behind
+        for edge in genotype.upsampling.edges:
+            total += parts.upsampling(edge.operation, edge.source < INPUT_NODES, last)
+        return total
+
+    def parts(self, space: Space, channels: int) -> PartCosts:
+        """Return what the parts of networks of a space and a width C cost."""
+        return _part_costs(space, self.scale, channels, self.lr_size, tuple(OPERATIONS.values()))
+
+
+class PartCosts:
+    """What the parts of a network cost; each is profiled when it is first asked for.
+
+    Parameters
+    ----------
+    space
+        The search space.
+    scale, channels
+        Upscaling factor and C.
+    lr_size
+        Height and width of the low-resolution input, in pixels.
+    """
+
+    def __init__(self, space: Space, scale: int, channels: int, lr_size: tuple[int, int]) -> None:
+        with torch.device("meta"):
+            self._parts = cast(CostParts, space.cost_parts(scale, channels))
+        low = lr_size[0] * lr_size[1]
+        self._pixels = {False: low, True: low * scale**2}
+        self._profiled: dict[Any, list[tuple[_PixelCost, bool]]] = {}
+        self._costs: dict[Any, Cost] = {}
+
+    def ends(self, last: bool) -> Cost:
+        """Return the cost of what stands around the blocks; `last` is whether the last block upsamples."""
+        return self._sum(("ends", last), lambda: self._parts.ends(last))
+
+    def block(self, high: bool) -> Cost:
+        """Return what a block costs besides its operations, its input being at low or high resolution."""
+        return self._sum("block", lambda: self._parts.block, high)
+
+    def normal(self, operation: str, high: bool) -> Cost:
+        """Return the cost of an operation of a normal block, at low or high resolution."""
+        return self._sum(operation, lambda: [self._parts.operation("normal", operation, True, False)], high)
+
+    def upsampling(self, operation: str, reads_input: bool, last: bool) -> Cost:
+        """Return the cost of an operation of the upsampling cell that reads an input of the cell, or a later node."""
+        part = (operation, reads_input, last)
+        return self._sum(part, lambda: [self._parts.operation("upsampling", *part)])
+
+    def _sum(self, key: Any, parts: Callable[[], Sequence[CostPart]], high: bool | None = None) -> Cost:
+        """Add up parts, each at its own resolution unless another is given."""
+        if (key, high) not in self._costs:
+            if key not in self._profiled:
+                with torch.device("meta"):
+                    self._profiled[key] = [(_pixel_cost(part.module, part.channels), part.high) for part in parts()]
+            costs = (cost.at(self._pixels[own if high is None else high]) for cost, own in self._profiled[key])
+            self._costs[key, high] = sum(costs, Cost())
+        return self._costs[key, high]
 
 
 @dataclass(frozen=True)
@@ -224,30 +258,27 @@ class _PixelCost:
     def at(self, pixels: int) -> Cost:
         return self.slope * pixels + self.constant
 
-    def __mul__(self, times: int) -> _PixelCost:
-        return _PixelCost(self.slope * times, self.constant * times)
-
 
 def _pixel_cost(module: nn.Module, channels: int) -> _PixelCost:
     """Profile a module at two small sizes; exact, as all its convolutions keep or multiply the number of pixels."""
-    small, large = (profile(module, torch.zeros(1, channels, 2, width)) for width in (2, 3))
+    small, large = (profile(module.to("meta"), torch.zeros(1, channels, 2, width, device="meta")) for width in (2, 3))
     slope = Cost((large.conv_macs - small.conv_macs) // 2, (large.deconv_macs - small.deconv_macs) // 2, params=0)
     return _PixelCost(slope, small + slope * -4)
 
 
+@lru_cache(maxsize=256)
+def _part_costs(
+    space: Space, scale: int, channels: int, lr_size: tuple[int, int], operations: tuple[Operation, ...]
+) -> PartCosts:
+    """Keep what was profiled; what was built without an operation is not for a space that has it."""
+    return PartCosts(space, scale, channels, lr_size)
+
+
 def cost_table(
     scale: int = 2,
-    channels: int = 64,
+    channels: int = DEFAULT_CHANNELS,
     layers: int = DEFAULT_LAYERS,
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> CostTable:
-    """Return the :class:`CostTable` of these sizes, built at the first call and kept."""
-    return _cost_table(scale, channels, layers, lr_size, tuple(OPERATIONS.values()))
-
-
-@lru_cache(maxsize=32)
-def _cost_table(
-    scale: int, channels: int, layers: int, lr_size: tuple[int, int], operations: tuple[Operation, ...]
-) -> CostTable:
-    """Keep tables; one that was built without an operation is not for a space that has it."""
+    """Return the :class:`CostTable` of these sizes; what was profiled for one is kept for all."""
     return CostTable(scale, channels, layers, lr_size)

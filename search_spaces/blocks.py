@@ -12,10 +12,10 @@ from nni.mutable import Categorical, ensure_frozen
 from nni.nas.nn.pytorch import Cell, MutableModule
 from torch import nn
 
-from hnas_nni.architecture.cells import EDGES_PER_NODE, INPUT_NODES, INTERMEDIATE_NODES
-from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
+from hnas_nni.architecture.cells import INPUT_NODES
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.operations import candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 from hnas_nni.network.first_weights import pass_through, preserve_signal
 from hnas_nni.network.network import Blocks, HNASNetwork, Preprocessor, block_cells, candidate, run_blocks
 
@@ -128,6 +128,7 @@ def _make_cell(name: str, channels: int, scale: int, normalization: str) -> Cell
         operation: partial(_make_candidate, name, operation, channels, scale, normalization)
         for operation in candidates(PAPER, name)
     }
+    shape = PAPER.shapes[name]
     preprocessor = Preprocessor(channels)
     if normalization == "batch":
         for reduce in preprocessor:
@@ -136,8 +137,8 @@ def _make_cell(name: str, channels: int, scale: int, normalization: str) -> Cell
         pass_through(preprocessor)
     return Cell(
         factories,
-        num_nodes=INTERMEDIATE_NODES,
-        num_ops_per_node=EDGES_PER_NODE,
+        num_nodes=shape.intermediate,
+        num_ops_per_node=shape.edges_per_node,
         num_predecessors=INPUT_NODES,
         preprocessor=preprocessor,
         label=name,
@@ -167,7 +168,7 @@ def _make_candidate(
 
 def _halve(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
     """Half of what an edge gives: a node's sum over its two edges becomes their mean."""
-    return output / EDGES_PER_NODE
+    return output / PAPER.shapes["normal"].edges_per_node
 
 
 def _normalize(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,9 @@ from typing import Any
 from nni.mutable import LabeledMutable, MutableExpression
 from nni.nas.profiler.pytorch.flops import FlopsResult
 
-from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label, operation_label
-from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
+from hnas_nni.architecture.cells import input_label, operation_label
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 from hnas_nni.cost import Cost, CostTable, cost_table
 from search_spaces.compat.input_pick import EdgeSource
 
@@ -70,7 +71,7 @@ def cost_terms(values: Mapping[str, tuple[Any, ...]], table: CostTable) -> Terms
 
     bases = {(position,): cost(**{POSITION_LABEL: position}) for position in values[POSITION_LABEL]}
     terms: Terms = {(POSITION_LABEL,): bases}
-    for node, slot in product(NODES, range(EDGES_PER_NODE)):
+    for node, slot in PAPER.shapes["normal"].slots():
         labels = (operation_label("normal", node, slot), POSITION_LABEL)
         terms[labels] = {
             pair: _difference(cost(**dict(zip(labels, pair, strict=True))), bases[pair[1:]])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from strategies.budget import AffordableChoices
 from strategies.layout import NETWORK_LEVEL, Decision, SpaceLayout
 
 
@@ -72,6 +73,9 @@ class HierarchicalController(nn.Module):
     tanh_constant
         Bounds all logits by ``tanh_constant * tanh(logits)`` so that no candidate ever dies out (ENAS uses
         2.5). None for no bound.
+    affordable
+        What a budget leaves of the space. Candidates that can't be afforded any more are masked while the controller
+        decides; log-probabilities and entropies are those of the masked distributions. None for no budget.
 
     Raises
     ------
@@ -93,6 +97,7 @@ class HierarchicalController(nn.Module):
         conditioned: bool = True,
         temperature: float | None = None,
         tanh_constant: float | None = None,
+        affordable: AffordableChoices | None = None,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -107,6 +112,7 @@ class HierarchicalController(nn.Module):
         self.conditioned = conditioned and bool(layout.cells)
         self.temperature = temperature
         self.tanh_constant = tanh_constant
+        self.affordable = affordable
         # A list, not a ModuleDict: cell names are the user's and may hold dots.
         self.cells = nn.ModuleList(_LevelLSTM(cell.decisions, hidden_size, hidden_size) for cell in layout.cells)
         self.cell_starts = nn.ParameterList(torch.empty(hidden_size) for _ in layout.cells)
@@ -130,6 +136,7 @@ class HierarchicalController(nn.Module):
             "conditioned": self.conditioned,
             "temperature": self.temperature,
             "tanh_constant": self.tanh_constant,
+            "budget": "none" if self.affordable is None else str(self.affordable.budget),
         }
 
     @torch.no_grad()
@@ -226,12 +233,15 @@ class HierarchicalController(nn.Module):
         """Walk through all levels; teacher-forced where `choices` are given."""
         columns = self.layout.columns()
 
+        masks = None if self.affordable is None else _Masks(self.affordable, n)
+
         def shape(logits: Tensor) -> Tensor:
-            return self._shape(logits) / flatten
+            shaped = self._shape(logits) / flatten
+            return shaped if masks is None else masks.apply(shaped)
 
         def run(level: nn.Module, name: str, start: Tensor) -> Tensor:
             given = None if choices is None else choices[:, columns[name]]
-            picked, log_probabilities, hidden = level(start, given, generator, shape)
+            picked, log_probabilities, hidden = level(start, given, generator, shape, masks)
             all_picked.extend(picked)
             all_log_probabilities.extend(log_probabilities)
             return hidden
@@ -254,7 +264,10 @@ class HierarchicalController(nn.Module):
                 ],
                 1,
             ),
-            entropies=torch.stack([-(row.exp() * row).sum(1) for row in all_log_probabilities], 1),
+            # Of a masked candidate 0 * log 0 is 0.
+            entropies=torch.stack(
+                [-(row.exp() * row.masked_fill(row.isneginf(), 0)).sum(1) for row in all_log_probabilities], 1
+            ),
             columns=columns,
         )
         return decisions, all_log_probabilities
@@ -265,6 +278,26 @@ class HierarchicalController(nn.Module):
         if self.tanh_constant is not None:
             logits = self.tanh_constant * torch.tanh(logits)
         return logits
+
+
+class _Masks:
+    """Which candidates a budget leaves while n architectures are decided side by side."""
+
+    def __init__(self, affordable: AffordableChoices, n: int) -> None:
+        self._affordable = affordable
+        self._state = affordable.start(n)
+        self._picked: list[Tensor] = []
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Return the logits (n, k) of the next decision with those of no affordable candidate at minus infinity."""
+        allowed = self._affordable.allowed(self._state, len(self._picked), self._picked)
+        return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
+
+    def advance(self, pick: Tensor) -> None:
+        """Go on to the next decision."""
+        pick = pick.cpu()
+        self._state = self._affordable.advance(self._state, len(self._picked), self._picked, pick)
+        self._picked.append(pick)
 
 
 class _LevelLSTM(nn.Module):
@@ -300,6 +333,7 @@ class _LevelLSTM(nn.Module):
         given: Tensor | None,
         generator: torch.Generator | None,
         shape: Callable[[Tensor], Tensor],
+        masks: _Masks | None,
     ) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return each decision's picks (n,) and log-probabilities (n, k), and the last hidden state."""
         n = len(start)
@@ -319,6 +353,8 @@ class _LevelLSTM(nn.Module):
             row_log_probabilities = torch.log_softmax(shape(logits), 1)
             pick = _draw(row_log_probabilities, generator) if given is None else given[:, column]
             picks.append(pick)
+            if masks is not None:
+                masks.advance(pick)
             log_probabilities.append(row_log_probabilities)
             if decision.kind == "input":
                 candidates = torch.stack([nodes[node] for node in decision.values], 1)

@@ -22,7 +22,8 @@ from nni.mutable import Categorical, MutableDict, label_scope
 from nni.nas.evaluator import Evaluator
 from nni.nas.space import BaseModelSpace, RawFormatModelSpace
 
-from hnas_nni.architecture.genotype import POSITION_LABEL, Genotype
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.spaces import POSITION_LABEL
 from hnas_nni.files import replacing
 from search_spaces.compat.experiment import CopyingModelSpace
 

@@ -9,11 +9,32 @@ from typing import Any, NamedTuple
 INPUT_NODES = 2
 """Nodes 0 and 1 are the outputs of the second-last and the last block."""
 
-INTERMEDIATE_NODES = 4
-EDGES_PER_NODE = 2
 
-NODES = tuple(range(INPUT_NODES, INPUT_NODES + INTERMEDIATE_NODES))
-"""Indices of the intermediate nodes: 2, 3, 4, 5."""
+@dataclass(frozen=True)
+class CellShape:
+    """How the cells of one kind are wired.
+
+    Parameters
+    ----------
+    intermediate
+        Number of intermediate nodes.
+    edges_per_node
+        How many operations are summed in each of them.
+    """
+
+    intermediate: int
+    edges_per_node: int
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Indices of the intermediate nodes, from 2 on."""
+        return tuple(range(INPUT_NODES, INPUT_NODES + self.intermediate))
+
+    def slots(self) -> Iterator[tuple[int, int]]:
+        """Yield ``(node, slot)`` for every edge, in order."""
+        for node in self.nodes:
+            for slot in range(self.edges_per_node):
+                yield node, slot
 
 
 class GenotypeError(ValueError):
@@ -37,34 +58,47 @@ class Cell:
     Parameters
     ----------
     edges
-        Two edges for each of the four intermediate nodes, in the order of the nodes: ``edges[2 * i]`` and
-        ``edges[2 * i + 1]`` are summed in node ``i + 2``.
+        As many edges for each intermediate node as the cell's shape has, in the order of the nodes: with two,
+        ``edges[2 * i]`` and ``edges[2 * i + 1]`` are summed in node ``i + 2``.
+    edges_per_node
+        Two in the paper's cells.
     """
 
     edges: tuple[Edge, ...]
+    edges_per_node: int = 2
 
     def __str__(self) -> str:
-        return " ".join(f"{node}={first}+{second}" for node in NODES for first, second in [self.incoming(node)])
+        return " ".join(f"{node}={'+'.join(map(str, self.incoming(node)))}" for node in self.nodes)
 
-    def incoming(self, node: int) -> tuple[Edge, Edge]:
-        """Return the two edges that are summed in intermediate node `node` (2..5)."""
-        first = (node - INPUT_NODES) * EDGES_PER_NODE
-        return self.edges[first], self.edges[first + 1]
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Indices of the intermediate nodes, from 2 on."""
+        return CellShape(len(self.edges) // self.edges_per_node, self.edges_per_node).nodes
+
+    def incoming(self, node: int) -> tuple[Edge, ...]:
+        """Return the edges that are summed in an intermediate node."""
+        first = (node - INPUT_NODES) * self.edges_per_node
+        return self.edges[first : first + self.edges_per_node]
 
     def slots(self) -> Iterator[tuple[int, int, Edge]]:
-        """Yield ``(node, slot, edge)`` for every edge; `slot` is 0 or 1."""
+        """Yield ``(node, slot, edge)`` for every edge, slots counted from 0."""
         for index, edge in enumerate(self.edges):
-            yield INPUT_NODES + index // EDGES_PER_NODE, index % EDGES_PER_NODE, edge
+            yield INPUT_NODES + index // self.edges_per_node, index % self.edges_per_node, edge
+
+    def loose_ends(self) -> tuple[int, ...]:
+        """Return the intermediate nodes that no other node reads."""
+        read = {edge.source for edge in self.edges}
+        return tuple(node for node in self.nodes if node not in read)
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the cell as JSON-ready data: by node, its two edges."""
+        """Return the cell as JSON-ready data: by node, its edges."""
         return {
             str(node): [{"operation": edge.operation, "from": edge.source} for edge in self.incoming(node)]
-            for node in NODES
+            for node in self.nodes
         }
 
     @classmethod
-    def from_dict(cls, document: object, name: str) -> Cell:
+    def from_dict(cls, document: object, name: str, shape: CellShape) -> Cell:
         """Read the data that :meth:`to_dict` wrote; `name` is what messages call the cell.
 
         Raises
@@ -73,24 +107,24 @@ class Cell:
             If a field is missing, unknown or of a wrong type; the message names it.
         """
         if not isinstance(document, Mapping):
-            raise GenotypeError(f"{name}: expected an object with nodes {NODES}, got {type(document).__name__}")
-        refuse_unknown(document, [str(node) for node in NODES], f"{name}.")
+            raise GenotypeError(f"{name}: expected an object with nodes {shape.nodes}, got {type(document).__name__}")
+        refuse_unknown(document, [str(node) for node in shape.nodes], f"{name}.")
         edges = []
-        for node in NODES:
-            pair = require(document, str(node), f"{name}.")
-            if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != EDGES_PER_NODE:
-                raise GenotypeError(f"{name}.{node}: a node needs a list of exactly {EDGES_PER_NODE} edges")
-            for slot, edge in enumerate(pair):
+        for node in shape.nodes:
+            given = require(document, str(node), f"{name}.")
+            if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != shape.edges_per_node:
+                raise GenotypeError(f"{name}.{node}: a node needs a list of exactly {_edges(shape.edges_per_node)}")
+            for slot, edge in enumerate(given):
                 field = f"{name}.{node}[{slot}]"
                 if not isinstance(edge, Mapping):
                     raise GenotypeError(f'{field}: expected {{"operation": ..., "from": ...}}, got {edge!r}')
                 refuse_unknown(edge, ("operation", "from"), f"{field}.")
                 edges.append(Edge(require(edge, "operation", f"{field}."), require(edge, "from", f"{field}.")))
-        return cls(tuple(edges))
+        return cls(tuple(edges), shape.edges_per_node)
 
 
-def check_cell(cell: object, name: str, operations: Sequence[str]) -> None:
-    """Check that a cell is wired as cells are, of these operations; `name` is what messages call it.
+def check_cell(cell: object, name: str, shape: CellShape, operations: Sequence[str]) -> None:
+    """Check that a cell is wired as cells of that shape are, of these operations; `name` is what messages call it.
 
     Raises
     ------
@@ -99,9 +133,11 @@ def check_cell(cell: object, name: str, operations: Sequence[str]) -> None:
     """
     if not isinstance(cell, Cell):
         raise GenotypeError(f"{name}: expected a Cell, got {type(cell).__name__}")
-    expected = INTERMEDIATE_NODES * EDGES_PER_NODE
-    if not isinstance(cell.edges, tuple) or len(cell.edges) != expected:
-        raise GenotypeError(f"{name}: a cell has a tuple of {expected} edges, two for each node in {NODES}")
+    expected = shape.intermediate * shape.edges_per_node
+    if not isinstance(cell.edges, tuple) or len(cell.edges) != expected or cell.edges_per_node != shape.edges_per_node:
+        raise GenotypeError(
+            f"{name}: a cell has a tuple of {expected} edges, {shape.edges_per_node} for each node in {shape.nodes}"
+        )
     for node, slot, edge in cell.slots():
         field = f"{name}.{node}[{slot}]"
         if not isinstance(edge, Edge):
@@ -110,6 +146,10 @@ def check_cell(cell: object, name: str, operations: Sequence[str]) -> None:
             raise GenotypeError(f"{field}.operation: {edge.operation!r} is unknown; valid are {', '.join(operations)}")
         if not is_int(edge.source) or not 0 <= edge.source < node:
             raise GenotypeError(f"{field}.from: {edge.source!r} is not an earlier node; valid are 0..{node - 1}")
+
+
+def _edges(number: int) -> str:
+    return "1 edge" if number == 1 else f"{number} edges"
 
 
 def edge_scale(cell: str, source: int | None, scale: int) -> int:

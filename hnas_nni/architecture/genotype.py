@@ -1,4 +1,4 @@
-"""The architecture as data: two cells and the position of the upsampling cell.
+"""The architecture as data: two cells, the position of the upsampling cell and, where searched, depth and width.
 
 A :class:`Genotype` is all that travels between controller, NNI, network, cost table and files. It knows
 nothing of torch or NNI; the space that it belongs to knows what network :meth:`Genotype.build` makes.
@@ -10,14 +10,12 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.cells import (
-    EDGES_PER_NODE,
-    NODES,
     Cell,
     Edge,
     GenotypeError,
@@ -28,29 +26,31 @@ from hnas_nni.architecture.cells import (
     refuse_unknown,
     require,
 )
-from hnas_nni.architecture.operations import candidates
-from hnas_nni.architecture.spaces import PAPER, Space
+from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL, Space
 from hnas_nni.files import replacing
 
 if TYPE_CHECKING:
     from torch import nn
 
-POSITION_LABEL = "upsample_position"
+DEFAULT_CHANNELS = 64
 DEFAULT_LAYERS = 12
-"""Blocks of the paper's networks, L."""
+"""C and L of the paper's networks."""
 
 _FORMAT = "hnas-genotype"
-_VERSION = 1
+_VERSION = 2
+_SIZES = ("depth", "width")
 
 _PRINTABLE = re.compile(
-    r"Genotype\(normal: (?P<normal>.*), upsampling: (?P<upsampling>.*), position: (?P<position>\d+)\)"
+    r"Genotype\(normal: (?P<normal>.*), upsampling: (?P<upsampling>.*), position: (?P<position>\d+)"
+    r"(?:, depth: (?P<depth>\d+))?(?:, width: (?P<width>\d+))?\)"
 )
 _PRINTABLE_EDGE = re.compile(r"(\w+)\((\d+)\)")
 
 
 @dataclass(frozen=True)
 class Genotype:
-    """An architecture of the hierarchical space: the normal cell, the upsampling cell, and where it stands.
+    """An architecture of a hierarchical space: the normal cell, the upsampling cell, where it stands, and the sizes.
 
     Parameters
     ----------
@@ -58,35 +58,42 @@ class Genotype:
         The two cells. All normal cells of a network share the first (not its weights).
     position
         Which block is the upsampling cell, counted from 1.
-
-    Attributes
-    ----------
+    depth, width
+        L, the number of blocks, and C, the channels of an operation. None where the architecture leaves them open, as
+        in the paper's space: then they are settings of the search and of :meth:`build`.
     space
         The search space that it belongs to.
 
     Raises
     ------
     GenotypeError
-        If a cell or the position is not in the space. The upper bound of `position` depends on the number of
-        layers, and is checked where that is known: :meth:`check_layers`, :meth:`build`.
+        If a cell, the position or a size is not in the space. The upper bound of `position` depends on the number of
+        layers, and is checked where that is known: here, :meth:`check_layers` or :meth:`build`.
     """
 
     normal: Cell
     upsampling: Cell
     position: int
-    space: ClassVar[Space] = PAPER
+    depth: int | None = None
+    width: int | None = None
+    space: Space = PAPER
 
     def __post_init__(self) -> None:
         for name, cell in self.cells():
-            check_cell(cell, name, candidates(self.space, name))
+            check_cell(cell, name, self.space.shapes[name], candidates(self.space, name))
         if not is_int(self.position) or self.position < 1:
             raise GenotypeError(
                 f"position: {self.position!r} is not valid; it counts blocks from 1, so give an integer in 1..L"
             )
+        if self.width is not None and (not is_int(self.width) or self.width < 1):
+            raise GenotypeError(f"width: {self.width!r} is not valid; give channels, an integer of at least 1")
+        if self.depth is not None:
+            self.check_layers(self.depth)
 
     def __str__(self) -> str:
         cells = ", ".join(f"{name}: {cell}" for name, cell in self.cells())
-        return f"Genotype({cells}, position: {self.position})"
+        sizes = "".join(f", {name}: {size}" for name, size in self._sizes())
+        return f"Genotype({cells}, position: {self.position}{sizes})"
 
     def cells(self) -> Iterator[tuple[str, Cell]]:
         """Yield ``("normal", cell)`` and ``("upsampling", cell)``."""
@@ -108,17 +115,26 @@ class Genotype:
                 f"position: {self.position} lies behind the last of {layers} layers; valid are 1..{layers}"
             )
 
-    def build(self, scale: int = 2, channels: int = 64, layers: int = DEFAULT_LAYERS) -> nn.Module:
+    def sized(self, channels: int, layers: int) -> Genotype:
+        """Return the genotype with those sizes where it leaves them open; what it says itself stays.
+
+        Raises
+        ------
+        GenotypeError
+            If the position lies behind the last layer.
+        """
+        return replace(self, width=self.width or channels, depth=self.depth or layers)
+
+    def build(self, scale: int = 2, channels: int = DEFAULT_CHANNELS, layers: int = DEFAULT_LAYERS) -> nn.Module:
         """Build the plain torch network, that of the genotype's space.
 
         Parameters
         ----------
         scale
             Upscaling factor: 2, 3 or 4.
-        channels
-            C, the channels of an operation; blocks hand on 4C (64 in the paper's final networks, 8 in its search).
-        layers
-            L, the number of blocks.
+        channels, layers
+            C, the channels of an operation, and L, the number of blocks, of a genotype that leaves them open. In the
+            paper's space blocks hand on 4C (64 in the paper's final networks, 8 in its search).
 
         Returns
         -------
@@ -135,23 +151,30 @@ class Genotype:
         return self.space.network(self, scale, channels, layers)
 
     @classmethod
-    def random(cls, seed: int | random.Random | None = None, layers: int = DEFAULT_LAYERS) -> Genotype:
-        """Draw a genotype uniformly from the space of networks with `layers` blocks.
+    def random(
+        cls, seed: int | random.Random | None = None, layers: int = DEFAULT_LAYERS, space: Space = PAPER
+    ) -> Genotype:
+        """Draw a genotype uniformly from a space.
 
         Parameters
         ----------
         seed
             An integer for a repeatable draw, a :class:`random.Random` to go on with, or None.
         layers
-            L; the position is drawn from 1..L.
+            L, in a space that does not search it; the position is drawn from 1..L.
+        space
+            The space.
         """
         rng = seed if isinstance(seed, random.Random) else random.Random(seed)
-        cells = {}
-        for name in cls.space.cells:
-            operations = candidates(cls.space, name)
-            slots = [node for node in NODES for _ in range(EDGES_PER_NODE)]
-            cells[name] = Cell(tuple(Edge(rng.choice(operations), rng.randrange(node)) for node in slots))
-        return cls(position=rng.randint(1, layers), **cells)
+        cells: dict[str, Any] = {}
+        for name, shape in space.shapes.items():
+            operations = candidates(space, name)
+            edges = tuple(Edge(rng.choice(operations), rng.randrange(node)) for node, _ in shape.slots())
+            cells[name] = Cell(edges, shape.edges_per_node)
+        if not space.sized:
+            return cls(**cells, position=rng.randint(1, layers), space=space)
+        depth, width = rng.choice(space.depths), rng.choice(space.widths)
+        return cls(**cells, position=rng.randint(1, depth), depth=depth, width=width, space=space)
 
     def to_sample(self) -> dict[str, Any]:
         """Return the genotype as an NNI sample of :class:`search_spaces.HNASSpace`.
@@ -163,12 +186,14 @@ class Genotype:
             for node, slot, edge in cell.slots():
                 sample[input_label(name, node, slot)] = [edge.source]
                 sample[operation_label(name, node, slot)] = edge.operation
-        sample[POSITION_LABEL] = self.position
-        return sample
+        return sample | dict(self._sizes()) | {POSITION_LABEL: self.position}
 
     @classmethod
     def from_sample(cls, sample: Mapping[str, Any]) -> Genotype:
         """Read an NNI sample; input picks may be one-element lists (NNI NAS) or integers (nnictl).
+
+        The operations tell the space. Where the depth is a choice as well, a position behind the last block stands for
+        the last one: NNI's own strategies pick both without looking at the other.
 
         Raises
         ------
@@ -182,23 +207,26 @@ class Genotype:
                 raise GenotypeError(f"{label}: missing from the sample")
             return left.pop(label)
 
-        cells = {}
-        for name in cls.space.cells:
+        space = _space_of(value for label, value in left.items() if "/op_" in label)
+        cells: dict[str, Any] = {}
+        for name, shape in space.shapes.items():
             edges = []
-            for node in NODES:
-                for slot in range(EDGES_PER_NODE):
-                    label = input_label(name, node, slot)
-                    source = take(label)
-                    if isinstance(source, (list, tuple)):
-                        if len(source) != 1:
-                            raise GenotypeError(f"{label}: {source!r} must pick exactly one input")
-                        (source,) = source
-                    edges.append(Edge(take(operation_label(name, node, slot)), source))
-            cells[name] = Cell(tuple(edges))
+            for node, slot in shape.slots():
+                label = input_label(name, node, slot)
+                source = take(label)
+                if isinstance(source, (list, tuple)):
+                    if len(source) != 1:
+                        raise GenotypeError(f"{label}: {source!r} must pick exactly one input")
+                    (source,) = source
+                edges.append(Edge(take(operation_label(name, node, slot)), source))
+            cells[name] = Cell(tuple(edges), shape.edges_per_node)
         position = take(POSITION_LABEL)
+        depth, width = left.pop(DEPTH_LABEL, None), left.pop(WIDTH_LABEL, None)
         if left:
             raise GenotypeError(f"{min(left)}: not a label of this space")
-        return cls(position=position, **cells)
+        if is_int(position) and is_int(depth):
+            position = min(position, depth)
+        return cls(**cells, position=position, depth=depth, width=width, space=space)
 
     @classmethod
     def from_string(cls, text: str) -> Genotype:
@@ -212,20 +240,24 @@ class Genotype:
         match = _PRINTABLE.fullmatch(text)
         if match is None:
             raise GenotypeError(f"genotype: {text!r} is not the printable form of a genotype")
-        cells = {
-            name: Cell(tuple(Edge(edge[1], int(edge[2])) for edge in _PRINTABLE_EDGE.finditer(match[name])))
-            for name in cls.space.cells
+        edges = {name: tuple(_PRINTABLE_EDGE.findall(match[name])) for name in ("normal", "upsampling")}
+        space = _space_of(operation for cell in edges.values() for operation, _ in cell)
+        cells: dict[str, Any] = {
+            name: Cell(tuple(Edge(op, int(source)) for op, source in edges[name]), shape.edges_per_node)
+            for name, shape in space.shapes.items()
         }
-        return cls(position=int(match["position"]), **cells)
+        sizes: dict[str, Any] = {name: int(match[name]) for name in _SIZES if match[name]}
+        return cls(**cells, position=int(match["position"]), space=space, **sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the genotype as JSON-ready data, the content of the file form."""
         cells = {name: cell.to_dict() for name, cell in self.cells()}
-        return {"format": _FORMAT, "version": _VERSION, **cells, "position": self.position}
+        head = {"format": _FORMAT, "version": _VERSION, "space": self.space.name}
+        return head | cells | {"position": self.position} | dict(self._sizes())
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Genotype:
-        """Read the data that :meth:`to_dict` wrote.
+        """Read the data that :meth:`to_dict` wrote, or that of version 1, which knew the paper's space alone.
 
         Raises
         ------
@@ -236,13 +268,23 @@ class Genotype:
             raise GenotypeError(f"genotype: expected a JSON object, got {type(document).__name__}")
         if document.get("format") != _FORMAT:
             raise GenotypeError(f'format: {document.get("format")!r} is not valid; expected "{_FORMAT}"')
-        if document.get("version") != _VERSION:
-            raise GenotypeError(
-                f"version: {document.get('version')!r} can't be read; this hnas-nni reads version {_VERSION}"
-            )
-        refuse_unknown(document, ("format", "version", *cls.space.cells, "position"), "")
-        cells = {name: Cell.from_dict(require(document, name, ""), name) for name in cls.space.cells}
-        return cls(position=require(document, "position", ""), **cells)
+        version = document.get("version")
+        if version not in (1, _VERSION):
+            raise GenotypeError(f"version: {version!r} can't be read; this hnas-nni reads versions 1 and {_VERSION}")
+        known: tuple[str, ...] = ("format", "version")
+        space = PAPER
+        if version == _VERSION:
+            name = require(document, "space", "")
+            if name not in SPACES:
+                raise GenotypeError(f"space: {name!r} is unknown; valid are {', '.join(SPACES)}")
+            space = SPACES[name]
+            known += ("space", *_SIZES)
+        refuse_unknown(document, (*known, *space.cells, "position"), "")
+        cells: dict[str, Any] = {
+            name: Cell.from_dict(require(document, name, ""), name, shape) for name, shape in space.shapes.items()
+        }
+        sizes: dict[str, Any] = {name: document[name] for name in _SIZES if name in document}
+        return cls(**cells, position=require(document, "position", ""), space=space, **sizes)
 
     def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return the file form: one edge a line, so that versions compare well; written to `path` if given.
@@ -255,16 +297,15 @@ class Genotype:
             If the folder of `path` does not exist.
         """
         document = self.to_dict()
-        lines = ["{", f'  "format": "{_FORMAT}",', f'  "version": {_VERSION},']
+        lines = [f'  "{name}": {json.dumps(document[name])}' for name in ("format", "version", "space")]
         for name, _ in self.cells():
-            lines.append(f'  "{name}": {{')
-            for node in NODES:
-                first, second = (json.dumps(edge) for edge in document[name][str(node)])
-                comma = "," if node != NODES[-1] else ""
-                lines += [f'    "{node}": [', f"      {first},", f"      {second}", f"    ]{comma}"]
-            lines.append("  },")
-        lines += [f'  "position": {self.position}', "}", ""]
-        text = "\n".join(lines)
+            nodes = []
+            for node, edges in document[name].items():
+                rows = ",\n".join(f"      {json.dumps(edge)}" for edge in edges)
+                nodes.append(f'    "{node}": [\n{rows}\n    ]')
+            lines.append(f'  "{name}": {{\n' + ",\n".join(nodes) + "\n  }")
+        lines += [f'  "{name}": {document[name]}' for name in ("position", *_SIZES) if name in document]
+        text = "{\n" + ",\n".join(lines) + "\n}\n"
         if path is not None:
             with replacing(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -289,6 +330,19 @@ class Genotype:
             raise GenotypeError(f"{source}: not a text file") from error
         except GenotypeError as error:
             raise GenotypeError(f"{source}: {error}") from error
+
+    def _sizes(self) -> Iterator[tuple[str, int]]:
+        for name in _SIZES:
+            if (size := getattr(self, name)) is not None:
+                yield name, size
+
+
+def _space_of(operations: Iterable[Any]) -> Space:
+    """Return the space that the first known operation belongs to; the paper's if none is known."""
+    for operation in operations:
+        if isinstance(operation, str) and operation in OPERATIONS:
+            return OPERATIONS[operation].space
+    return PAPER
 
 
 def _parse(text: str) -> Any:

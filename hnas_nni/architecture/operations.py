@@ -16,10 +16,13 @@ from types import MappingProxyType
 
 from hnas_nni.architecture.operation import Operation
 from hnas_nni.architecture.references import lazy
-from hnas_nni.architecture.spaces import PAPER, Space
+from hnas_nni.architecture.spaces import EFFICIENT, PAPER, Space
 
 PASS_THROUGH = lazy("hnas_nni.network.first_weights:pass_through")
 """First weights of an operation whose convolutions, if it has any, start by handing their channels through."""
+
+AS_BUILT = lazy("hnas_nni.network.first_weights:leave_as_built")
+"""First weights of an operation of a network that starts as an interpolation by its skeleton."""
 
 ROWS = (
     Operation(
@@ -153,6 +156,72 @@ ROWS = (
         reach={1: 0, 2: 1, 3: 1, 4: Fraction(3, 2)},  # x4: a second convolution, at twice the resolution
         whole_image=False,
         first_weights=lazy("hnas_nni.network.first_weights:start_sub_pixel_conv"),
+    ),
+    Operation(
+        name="skip",
+        cell="normal",
+        space=EFFICIENT,
+        factory=lazy("torch.nn:Identity"),
+        label="skip",
+        colour="#c3bfb2",
+        reach=0,
+        whole_image=False,
+        first_weights=AS_BUILT,
+    ),
+    Operation(
+        name="conv_3x3",
+        cell="normal",
+        space=EFFICIENT,
+        factory=lazy("hnas_nni.network.efficient_operations:PlainConv"),
+        label="conv 3x3",
+        colour="#5aa9d6",
+        reach=1,
+        whole_image=False,
+        first_weights=AS_BUILT,
+    ),
+    Operation(
+        name="collapsible_3x3",
+        cell="normal",
+        space=EFFICIENT,
+        factory=lazy("hnas_nni.network.efficient_operations:CollapsibleConv"),
+        label="collapsible 3x3",
+        colour="#1f5f8b",
+        reach=1,
+        whole_image=False,
+        first_weights=AS_BUILT,
+    ),
+    Operation(
+        name="gated_3x3",
+        cell="normal",
+        space=EFFICIENT,
+        factory=lazy("hnas_nni.network.efficient_operations:GatedConv"),
+        label="gated 3x3",
+        colour="#cc79a7",
+        reach=1,
+        whole_image=False,
+        first_weights=AS_BUILT,
+    ),
+    Operation(
+        name="sub_pixel_3x3",
+        cell="upsampling",
+        space=EFFICIENT,
+        factory=lazy("hnas_nni.network.efficient_operations:SubPixel", kernel_size=3),
+        label="sub-pixel 3x3",
+        colour="#4b3fa8",
+        reach={1: 0, 2: 1, 3: 1, 4: 1},
+        whole_image=False,
+        first_weights=AS_BUILT,
+    ),
+    Operation(
+        name="sub_pixel_1x1",
+        cell="upsampling",
+        space=EFFICIENT,
+        factory=lazy("hnas_nni.network.efficient_operations:SubPixel", kernel_size=1),
+        label="sub-pixel 1x1",
+        colour="#9a8fd9",
+        reach=0,
+        whole_image=False,
+        first_weights=AS_BUILT,
     ),
 )
 """The operations of this package; those of the paper are its candidates of sections II-B, in the paper's order."""

@@ -17,9 +17,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, Cell
 from hnas_nni.architecture.operations import OPERATIONS
-from hnas_nni.network.network import CellBlock, HNASNetwork, Stem, Tail, block_cells
+from hnas_nni.network.network import NODES, CellBlock, HNASNetwork, Stem, Tail, block_cells
 from hnas_nni.network.normal_operations import ResidualChannelAttentionBlock, UpDownProjection
 from hnas_nni.network.upsampling_operations import Deconv, SubPixelConv
 
@@ -114,6 +114,10 @@ def pass_through(module: nn.Module) -> None:
     for conv in module.modules():
         if isinstance(conv, nn.Conv2d):
             _pass_through(conv)
+
+
+def leave_as_built(module: nn.Module) -> None:
+    """Leave a module with the weights that it was built with."""
 
 
 def start_projections(module: UpDownProjection) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.cells import NODES
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.spaces import PAPER
 
 MODEL_FILE = "model.safetensors"
 """Name under which a trial leaves its trained network in its output folder."""
@@ -92,8 +92,10 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
 
 def _check_sizes(header: ModelHeader, shapes: dict[str, tuple[Any, ...]]) -> None:
     width = shapes.get("stem.conv.weight", (0,))[0]
-    if width != len(NODES) * header.channels:
-        raise ValueError(f"channels is {header.channels}, but the stem has {width} channels in place of 4 C")
+    nodes = len(PAPER.shapes["normal"].nodes) if header.genotype.space is PAPER else 1
+    if width != nodes * header.channels:
+        of = f"{nodes} C" if nodes > 1 else "C"
+        raise ValueError(f"channels is {header.channels}, but the stem has {width} channels in place of {of}")
     blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
     if blocks != {str(index) for index in range(min(header.layers, len(blocks) + 1))}:
         raise ValueError(f"layers is {header.layers}, but there are {len(blocks)} blocks")

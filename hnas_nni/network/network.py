@@ -9,13 +9,18 @@ from typing import cast
 import torch
 from torch import nn
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, edge_scale
-from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
+from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.network.cost_parts import CostPart, CostParts
 from hnas_nni.settings import shared
 
 DIV2K_MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training images, in 0..1; subtracted before the stem and added after the tail."""
+
+NODES = PAPER.shapes["normal"].nodes
+"""Intermediate nodes of the paper's cells, whose outputs are concatenated: 2, 3, 4, 5."""
 
 
 def check_network_size(scale: int, channels: int, layers: int) -> None:
@@ -191,9 +196,9 @@ class HNASNetwork(nn.Module):
     scale
         Upscaling factor: 2, 3 or 4.
     channels
-        C, the channels of an operation; blocks hand on 4C.
+        C, the channels of an operation, where the genotype leaves it open; blocks hand on 4C.
     layers
-        L, the number of blocks, at least 2.
+        L, the number of blocks, at least 2, where the genotype leaves it open.
 
     Raises
     ------
@@ -203,8 +208,15 @@ class HNASNetwork(nn.Module):
         If scale, channels or layers are out of range.
     """
 
-    def __init__(self, genotype: Genotype, scale: int = 2, channels: int = 64, layers: int = DEFAULT_LAYERS) -> None:
+    def __init__(
+        self,
+        genotype: Genotype,
+        scale: int = 2,
+        channels: int = DEFAULT_CHANNELS,
+        layers: int = DEFAULT_LAYERS,
+    ) -> None:
         super().__init__()
+        channels, layers = genotype.width or channels, genotype.depth or layers
         check_network_size(scale, channels, layers)
         genotype.check_layers(layers)
         self.genotype = genotype
@@ -231,3 +243,19 @@ def block_cells(position: int, layers: int) -> Iterator[str]:
     """Yield which cell each of the L blocks is: "normal", or "upsampling" at `position`."""
     for index in range(1, layers + 1):
         yield "upsampling" if index == position else "normal"
+
+
+def cost_parts(scale: int, channels: int) -> CostParts:
+    """Return what the networks of the paper's space are put together from."""
+    maps = len(NODES) * channels
+
+    def operation(cell: str, name: str, reads_input: bool, last: bool) -> CostPart:
+        source = 0 if reads_input else INPUT_NODES
+        high = cell == "upsampling" and not reads_input
+        return CostPart(candidate(cell, name, source, channels, scale), channels, high)
+
+    return CostParts(
+        ends=lambda last: (CostPart(Stem(channels), 3), CostPart(Tail(channels), maps, high=True)),
+        block=[CostPart(reduce, maps) for reduce in Preprocessor(channels)],
+        operation=operation,
+    )

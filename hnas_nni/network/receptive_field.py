@@ -5,10 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import partial
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, edge_scale
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import EFFICIENT, PAPER
 from hnas_nni.network.network import block_cells
+
+_BICUBIC = Fraction(2)
+"""LR pixels on each side that bicubic interpolation looks at."""
 
 
 def is_local(genotype: Genotype) -> bool:
@@ -29,7 +33,7 @@ def receptive_radius(genotype: Genotype, scale: int, layers: int) -> int:
     scale
         Upscaling factor: 2, 3 or 4.
     layers
-        L, the number of blocks.
+        L, the number of blocks, where the genotype leaves it open.
 
     Returns
     -------
@@ -41,17 +45,23 @@ def receptive_radius(genotype: Genotype, scale: int, layers: int) -> int:
     GenotypeError
         If the genotype's position lies behind the last layer.
     """
+    layers = genotype.depth or layers
     genotype.check_layers(layers)
-    second_last = last = Fraction(1)  # the stem
+    stem = second_last = last = Fraction(1)
     step = Fraction(1)  # a pixel of the current resolution, in LR pixels
     for kind in block_cells(genotype.position, layers):
+        if kind == "upsampling" and genotype.space is EFFICIENT:
+            second_last = stem
         reach = partial(_cell_reach, kind, getattr(genotype, kind), [second_last, last], scale, step)
         if kind == "upsampling":
             second_last = last = reach(Fraction(1, scale))
             step = Fraction(1, scale)
         else:
             second_last, last = last, reach(step)
-    radius = last + step  # the tail
+    if genotype.space is PAPER:
+        radius = last + step  # the tail
+    else:
+        radius = max(last + (0 if genotype.position == layers else step), _BICUBIC)
     return -(-radius.numerator // radius.denominator)
 
 
@@ -60,7 +70,7 @@ def _cell_reach(
 ) -> Fraction:
     """Reach of a cell's output: the largest over all paths; steps are those of the inputs and of the nodes."""
     reach = list(inputs)
-    for node in NODES:
+    for node in cell.nodes:
         reach.append(
             max(
                 reach[edge.source]

@@ -6,7 +6,7 @@ import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell, operation_label
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, operation_label
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.files import replacing
@@ -144,7 +144,7 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
     for source, (x, y) in enumerate(nodes):
         # A node's output, up to the last operation that reads it; intermediate ones run on into the output.
         lanes = [left + edge.lane for edge in layout.edges if edge.source == source]
-        end = concat if source in NODES else max(lanes, default=x)
+        end = concat if source in layout.outputs else max(lanes, default=x)
         canvas.line([(x, y), (end, y)], WIRE, width=1.6, zorder=1)
     for edge in layout.edges:
         _draw_edge(canvas, name, edge, left, bottom, nodes)
@@ -152,12 +152,13 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
         x, y = nodes[index]
         canvas.box(x, y, *INPUT_SIZE, NODE, edge=INK)
         canvas.text(x, y, f"{index}: {_INPUT_NAMES[index]}")
-    for node in NODES:
+    for node in range(INPUT_NODES, len(nodes)):
         x, y = nodes[node]
         canvas.disc(x, y, NODE_RADIUS, PAPER, edge=INK, zorder=4)
-        canvas.text(x, y - 0.005, "+", size=13, weight="bold", zorder=5)
+        if sum(edge.target == node for edge in layout.edges) > 1:
+            canvas.text(x, y - 0.005, "+", size=13, weight="bold", zorder=5)
         canvas.text(x, y + 0.25, str(node), weight="bold")
-    upper, lower = nodes[NODES[0]][1], nodes[NODES[-1]][1]
+    upper, lower = nodes[layout.outputs[0]][1], nodes[layout.outputs[-1]][1]
     middle = (upper + lower) / 2
     canvas.line(
         [(concat, middle), (concat + CONCAT_WIDTH / 2 + 0.5, middle)],
@@ -167,7 +168,8 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
         zorder=1,
     )
     canvas.box(concat, middle, CONCAT_WIDTH, upper - lower + 0.5, NODE, edge=INK)
-    canvas.text(concat, middle, "concatenate", rotation=90)
+    if len(layout.outputs) > 1:
+        canvas.text(concat, middle, layout.merge, rotation=90)
 
 
 def _draw_edge(

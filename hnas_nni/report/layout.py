@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, Cell
 
 INPUT_SIZE = (1.5, 0.36)
 LABEL_SIZE = (1.22, 0.27)
@@ -58,11 +58,15 @@ class CellLayout:
     width, height
         Size of the whole.
     nodes
-        Centres of nodes 0..5.
+        Centres of the nodes, the two inputs first.
     edges
-        The eight edges.
+        The edges.
     concat
-        Horizontal centre of the bar that joins the intermediate nodes.
+        Horizontal centre of the bar that joins nodes into the output.
+    outputs
+        The nodes that it joins.
+    merge
+        How: "concatenate" or "add".
     """
 
     width: float
@@ -70,13 +74,15 @@ class CellLayout:
     nodes: tuple[tuple[float, float], ...]
     edges: tuple[EdgeLayout, ...]
     concat: float
+    outputs: tuple[int, ...]
+    merge: str
 
 
 def lay_out(cell: Cell) -> CellLayout:
     """Compute the layout of a cell."""
     depths = _depths(cell)
     rows = [index * _INPUT_PITCH for index in range(INPUT_NODES)]
-    rows += [rows[-1] + 0.68 + index * _NODE_PITCH for index in range(len(NODES))]
+    rows += [rows[-1] + 0.68 + index * _NODE_PITCH for index in range(len(cell.nodes))]
     height = rows[-1] + 0.4 + INPUT_SIZE[1] / 2
     y = [height - INPUT_SIZE[1] / 2 - row for row in rows]
     x = [INPUT_SIZE[0] / 2] * INPUT_NODES
@@ -90,17 +96,24 @@ def lay_out(cell: Cell) -> CellLayout:
         label_left = left + _GAP + len(members) * _LANE_PITCH + 0.05
         for index, (node, slot, edge) in enumerate(members):
             lane = left + _GAP + index * _LANE_PITCH
-            label = (label_left + LABEL_SIZE[0] / 2, y[node] + (_LABEL_SHIFT if slot == 0 else -_LABEL_SHIFT))
+            shift = _LABEL_SHIFT if cell.edges_per_node > 1 else 0.0
+            label = (label_left + LABEL_SIZE[0] / 2, y[node] + (shift if slot == 0 else -shift))
             edges.append(EdgeLayout(edge.operation, edge.source, node, slot, lane, label))
         columns[depth] = label_left + LABEL_SIZE[0] + 0.2 + NODE_RADIUS
         left = columns[depth] + NODE_RADIUS
-    x += [columns[depths[node]] for node in NODES]
+    x += [columns[depths[node]] for node in cell.nodes]
     concat = left + 0.35 + CONCAT_WIDTH / 2
-    return CellLayout(concat + CONCAT_WIDTH / 2 + 0.62, height, tuple(zip(x, y, strict=True)), tuple(edges), concat)
+    width = concat + CONCAT_WIDTH / 2 + 0.62
+    return CellLayout(width, height, tuple(zip(x, y, strict=True)), tuple(edges), concat, *merging(cell))
+
+
+def merging(cell: Cell) -> tuple[tuple[int, ...], str]:
+    """Return which nodes make a cell's output, and how: all are concatenated, or the loose ends are added."""
+    return (cell.loose_ends(), "add") if cell.edges_per_node == 1 else (cell.nodes, "concatenate")
 
 
 def _depths(cell: Cell) -> list[int]:
     depths = [0] * INPUT_NODES
-    for node in NODES:
+    for node in cell.nodes:
         depths.append(1 + max(depths[edge.source] for edge in cell.incoming(node)))
     return depths

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hnas_nni.architecture.cells import NODES, Cell
+from hnas_nni.architecture.cells import Cell
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.report.layout import merging
 
 _TITLES = {
     "normal": "normal cell",
@@ -39,7 +40,9 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
     for name, cell in genotype.cells():
         lines.append(strong(_TITLES[name]))
         lines += [f"  {line}" for line in cell_in_words(cell)]
-        lines += [f"  output = concatenate(nodes {', '.join(map(str, NODES))})", ""]
+        nodes, merge = merging(cell)
+        output = f"{merge}(nodes {', '.join(map(str, nodes))})" if len(nodes) > 1 else f"node {nodes[0]}"
+        lines += [f"  output = {output}", ""]
     lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers})"))
     return "\n".join([*lines, f"  {network_line(genotype.position, layers)}"])
 
@@ -49,7 +52,7 @@ def cell_in_words(cell: Cell) -> list[str]:
     return [
         f"node {node} = "
         + " + ".join(f"{OPERATIONS[edge.operation].label}(node {edge.source})" for edge in cell.incoming(node))
-        for node in NODES
+        for node in cell.nodes
     ]
 
 

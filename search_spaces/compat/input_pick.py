@@ -7,12 +7,9 @@ from typing import Any
 
 from nni.mutable import Categorical, CategoricalMultiple, Sample, SampleValidationError
 
-from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import SPACES
 
-_INPUT_LABELS = frozenset(
-    input_label(cell, node, slot) for cell in PAPER.cells for node in NODES for slot in range(EDGES_PER_NODE)
-)
+_INPUT_LABELS = frozenset(label for space in SPACES.values() for label in space.cell_labels() if "/input_" in label)
 
 
 class InputPick(CategoricalMultiple):

@@ -12,9 +12,8 @@ from nni.mutable import MutableExpression
 from nni.nas.oneshot.pytorch.profiler import ExpectationProfilerPenalty
 from nni.nas.oneshot.pytorch.supermodule.differentiable import DifferentiableMixedCell
 
-from hnas_nni.architecture.cells import EDGES_PER_NODE, NODES, input_label, operation_label
-from hnas_nni.architecture.genotype import POSITION_LABEL
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.cells import input_label, operation_label
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 
 Distribution = dict[tuple[str, ...], dict[tuple[Any, ...], torch.Tensor]]
 """Independent groups of choices, and the probability of each combination of their values."""
@@ -65,7 +64,7 @@ def supernet_distribution(space: Any) -> Distribution:
     for name in PAPER.cells:
         # All cells of a kind share their weights.
         cell = getattr(blocks, name)[0]
-        for node, slot in product(NODES, range(EDGES_PER_NODE)):
+        for node, slot in PAPER.shapes[name].slots():
             labels = operation_label(name, node, slot), input_label(name, node, slot)
             if isinstance(cell, DifferentiableMixedCell):
                 edge = _edge_of_mixed_cell(cell, node)

@@ -12,7 +12,7 @@ from nni.nas.oneshot.pytorch.supermodule.proxyless import _ProxylessFunction
 from nni.nas.oneshot.pytorch.supermodule.sampling import PathSamplingCell
 from torch import nn
 
-from hnas_nni.architecture.cells import INPUT_NODES, NODES
+from hnas_nni.architecture.cells import INPUT_NODES
 
 Memo = dict[str, Any]
 
@@ -72,7 +72,7 @@ class ProxylessCell(PathSamplingCell):
         """Compute the sampled cell from the outputs of the second-last and the last block."""
         (states,) = inputs
         nodes = self.preprocessor(list(states))
-        for node in NODES:
+        for node in range(INPUT_NODES, INPUT_NODES + self.num_nodes):
             nodes.append(sum(self._edge(node, slot, nodes) for slot in range(self.num_ops_per_node)))
         return torch.cat(nodes[INPUT_NODES:], dim=1)
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.spaces import POSITION_LABEL
 from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device

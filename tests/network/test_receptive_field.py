@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hnas_nni import HNAS_A, HNAS_B, Cell, Edge, Genotype
-from hnas_nni.architecture.cells import NODES
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 
 
@@ -54,7 +54,9 @@ def test_every_operation(scale: int, cell: str, operation: str) -> None:
     cells = {}
     for name, filler in plain.items():
         used = operation if name == cell else filler
-        cells[name] = Cell(tuple(Edge(used, source) for node in NODES for source in (0, node - 1)))
+        cells[name] = Cell(
+            tuple(Edge(used, source) for node in PAPER.shapes["normal"].nodes for source in (0, node - 1))
+        )
     for position in (1, 2):
         genotype = Genotype(position=position, **cells)
         radius = receptive_radius(genotype, scale, 2)

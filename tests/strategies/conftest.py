@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from small_spaces import choice
 
-from hnas_nni.architecture.cells import NODES, input_label, operation_label
-from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.cells import input_label, operation_label
 from hnas_nni.architecture.operations import candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 from strategies.layout import SpaceLayout
 
 
@@ -20,7 +19,7 @@ def hnas_search_space() -> dict[str, Any]:
     space = {}
     for cell in PAPER.cells:
         operations = candidates(PAPER, cell)
-        for node in NODES:
+        for node in PAPER.shapes["normal"].nodes:
             for slot in (0, 1):
                 space[operation_label(cell, node, slot)] = choice(*operations)
                 space[input_label(cell, node, slot)] = choice(*range(node))

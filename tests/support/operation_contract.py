@@ -13,7 +13,6 @@ from lively_networks import lively_network
 
 import hnas_nni
 from hnas_nni import Cell, Edge, Genotype
-from hnas_nni.architecture.cells import NODES
 from hnas_nni.architecture.operations import OPERATIONS, candidates
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cost import cost_table, count
@@ -63,7 +62,7 @@ def only_genotype(name: str) -> Genotype:
     """Every edge of its cell has the operation, from an input or the node before; those of the other do little."""
     used = _PLAIN | {OPERATIONS[name].cell: name}
     cells = {
-        cell: Cell(tuple(Edge(operation, source) for node in NODES for source in (0, node - 1)))
+        cell: Cell(tuple(Edge(operation, source) for node in PAPER.shapes["normal"].nodes for source in (0, node - 1)))
         for cell, operation in used.items()
     }
     return Genotype(position=2, **cells)

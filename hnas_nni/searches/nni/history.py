@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.spaces import POSITION_LABEL
 from hnas_nni.output_folder import installed_versions
 from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 from hnas_nni.searches.nni.database import ExperimentError, moment, query

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hnas_nni.architecture.genotype import POSITION_LABEL
+from hnas_nni.architecture.spaces import POSITION_LABEL
 from hnas_nni.searches.record import Trial
 from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA

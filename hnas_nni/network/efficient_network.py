@@ -1,0 +1,173 @@
+"""The network of the efficient space: little at high resolution, and an interpolation of the input added."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
+from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.network.cost_parts import CostPart, CostParts
+from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells, check_network_size
+
+COLOURS = 3
+_TAIL_SHARE = 0.1
+"""Share of torch's random weights that what writes the image begins with, so that the network begins as the
+interpolation. From zero it learns nothing for some hundred steps."""
+
+
+class EfficientStem(nn.Module):
+    """Subtract the mean colour and extract features, ``(n, 3, h, w)`` to ``(n, C, h, w)``.
+
+    Parameters
+    ----------
+    channels
+        C.
+    """
+
+    mean: torch.Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, COLOURS, 1, 1), persistent=False)
+        self.conv = nn.Conv2d(COLOURS, channels, 3, padding=1)
+        self.activation = nn.PReLU(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.activation(self.conv(x - self.mean))
+
+
+class EfficientBlock(nn.Module):
+    """One block: a cell whose loose ends, the nodes that no other node reads, are added up.
+
+    Parameters
+    ----------
+    kind
+        "normal" or "upsampling".
+    cell
+        The wiring.
+    channels, scale, out
+        C, the network's upscaling factor, and the channels that the block hands on.
+    """
+
+    def __init__(self, kind: str, cell: Cell, channels: int, scale: int, out: int) -> None:
+        super().__init__()
+        self.ops = nn.ModuleList(
+            operation_module(kind, edge.operation, edge.source, channels, scale, out) for edge in cell.edges
+        )
+        self._sources = [edge.source for edge in cell.edges]
+        self._loose_ends = cell.loose_ends()
+
+    def forward(self, states: list[torch.Tensor]) -> torch.Tensor:
+        """Compute the block from its two inputs, ``(n, C, h, w)`` each."""
+        nodes = list(states)
+        for operation, source in zip(self.ops, self._sources, strict=True):
+            nodes.append(operation(nodes[source]))
+        first, *others = self._loose_ends
+        out = nodes[first]
+        for node in others:
+            out = out + nodes[node]
+        return out
+
+
+class EfficientNetwork(nn.Module):
+    """The network of a genotype of the efficient space: stem, L blocks, tail, plus the interpolated input.
+
+    A normal block reads the outputs of the two blocks before it, the upsampling block the last one and the stem. Where
+    the last block upsamples, it writes the image itself, by ``3 s^2`` channels and a pixel shuffle; there is no tail.
+
+    Parameters
+    ----------
+    genotype
+        The architecture.
+    scale
+        Upscaling factor: 2, 3 or 4.
+    channels, layers
+        C, the channels of an operation and of what blocks hand on, and L, where the genotype leaves them open.
+
+    Raises
+    ------
+    GenotypeError
+        If the genotype's position lies behind the last layer.
+    ValueError
+        If scale, channels or layers are out of range.
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        scale: int = 2,
+        channels: int = DEFAULT_CHANNELS,
+        layers: int = DEFAULT_LAYERS,
+    ) -> None:
+        super().__init__()
+        channels, layers = genotype.width or channels, genotype.depth or layers
+        check_network_size(scale, channels, layers)
+        genotype.check_layers(layers)
+        self.genotype = genotype
+        self.scale = scale
+        self.channels = channels
+        self.layers = layers
+        last = genotype.position == layers
+        self.stem = EfficientStem(channels)
+        self.blocks = nn.ModuleList(
+            EfficientBlock(
+                kind,
+                getattr(genotype, kind),
+                channels,
+                scale,
+                COLOURS if last and kind == "upsampling" else channels,
+            )
+            for kind in block_cells(genotype.position, layers)
+        )
+        self.tail = nn.Identity() if last else _tail(channels)
+        _weaken(self.blocks[-1] if last else self.tail)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Upscale a batch of RGB images in 0..1, ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
+        features = self.stem(x)
+        second_last = last = features
+        for index, block in enumerate(self.blocks, start=1):
+            if index == self.genotype.position:
+                second_last = last = block([features, last])
+            else:
+                second_last, last = last, block([second_last, last])
+        interpolated = F.interpolate(x, scale_factor=self.scale, mode="bicubic", align_corners=False)
+        return self.tail(last) + interpolated
+
+
+def operation_module(kind: str, operation: str, source: int, channels: int, scale: int, out: int) -> nn.Module:
+    """Make the operation of an edge; `out` are the channels that an upsampling block hands on."""
+    more = {"out": out} if kind == "upsampling" else {}
+    return OPERATIONS[operation].factory(channels, edge_scale(kind, source, scale), **more)
+
+
+def cost_parts(scale: int, channels: int) -> CostParts:
+    """Return what the networks of the efficient space are put together from."""
+
+    def operation(cell: str, name: str, reads_input: bool, last: bool) -> CostPart:
+        source = 0 if reads_input else INPUT_NODES
+        out = COLOURS if last else channels
+        high = cell == "upsampling" and not reads_input
+        return CostPart(operation_module(cell, name, source, channels, scale, out), out if high else channels, high)
+
+    def ends(last: bool) -> list[CostPart]:
+        stem = CostPart(EfficientStem(channels), COLOURS)
+        return [stem] if last else [stem, CostPart(_tail(channels), channels, high=True)]
+
+    return CostParts(ends=ends, block=(), operation=operation)
+
+
+def _tail(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, COLOURS, 3, padding=1)
+
+
+@torch.no_grad()
+def _weaken(module: nn.Module) -> None:
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            conv.weight *= _TAIL_SHARE
+            if conv.bias is not None:
+                conv.bias *= _TAIL_SHARE

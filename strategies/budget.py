@@ -1,0 +1,295 @@
+"""What a budget leaves of a search space: for every decision the candidates that can still be afforded.
+
+The cost of an architecture is a sum: the network level's choices say what an edge costs, and each edge costs by its
+operation, in the upsampling cell also by whether it reads an input of the cell. So the cheapest way to go on from any
+choices made so far is known exactly, and a candidate is left out if even that costs more than the budget. Whatever is
+left has an architecture behind it: a controller that is shown it proposes nothing above the budget, and never gets
+stuck.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hnas_nni.architecture.cells import INPUT_NODES, input_label, operation_label
+from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
+from hnas_nni.cost import Cost, PartCosts, cost_table
+from strategies.layout import LayoutError, SpaceLayout
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that an architecture may cost, at a 3x480x480 input.
+
+    Parameters
+    ----------
+    gmacs
+        Multiply-adds in 10^9; None for no bound.
+    params
+        Parameters; None for no bound.
+    scale
+        Upscaling factor of the networks.
+    channels, layers
+        C and L of networks whose space leaves them open.
+    """
+
+    gmacs: float | None = None
+    params: float | None = None
+    scale: int = 2
+    channels: int = DEFAULT_CHANNELS
+    layers: int = DEFAULT_LAYERS
+
+    def __str__(self) -> str:
+        bounds = [(self.gmacs, "GMAC"), (self.params, "parameters")]
+        return " and ".join(f"{bound:g} {unit}" for bound, unit in bounds if bound is not None)
+
+    def fits(self, cost: Cost) -> bool:
+        """Whether a cost is within the budget."""
+        return (self.gmacs is None or cost.gmacs <= self.gmacs) and (self.params is None or cost.params <= self.params)
+
+    def cost(self, genotype: Genotype) -> Cost:
+        """Return what an architecture costs."""
+        return cost_table(self.scale, self.channels, self.layers)(genotype)
+
+
+class AffordableChoices:
+    """The candidates of a space that a budget leaves, decision by decision.
+
+    Parameters
+    ----------
+    layout
+        The decisions, those of :class:`search_spaces.HNASSpace`.
+    budget
+        The budget.
+
+    Raises
+    ------
+    LayoutError
+        If the space is another one, or nothing in it fits the budget.
+    """
+
+    def __init__(self, layout: SpaceLayout, budget: Budget) -> None:
+        self.layout = layout
+        self.budget = budget
+        space = _space(layout)
+        self._combinations = _network_combinations(layout, budget)
+        table = cost_table(budget.scale, budget.channels, budget.layers)
+        parts = [table.parts(space, width) for _, width, _ in self._combinations]
+        self._limits = _limits(budget)
+        self._steps: list[_Step] = []
+        self._least = self._tensor([_fixed_cost(part, *sizes) for part, sizes in self._each(parts)])
+        edges = {
+            operation_label(cell, node, slot): (cell, input_label(cell, node, slot))
+            for cell, shape in space.shapes.items()
+            for node, slot in shape.slots()
+        }
+        reads: dict[str, int] = {}
+        for column, decision in enumerate(layout.decisions):
+            if decision.label in edges:
+                cell, source = edges[decision.label]
+                picked = reads.get(source) if cell == "upsampling" else None
+                step = self._operation_step(cell, decision.values, parts, picked)
+            elif decision.kind == "input":
+                reads[decision.label] = column
+                step = _Step()
+            else:
+                step = _Step(values=self._values(decision.label, decision.values))
+            self._steps.append(step)
+        for decision, step in zip(layout.decisions, self._steps, strict=True):
+            if step.costs is not None:
+                self._least = self._least + step.costs.amin((0, 1))
+                if not bool((step.costs == step.costs.amin(1, keepdim=True)).all(2).any(1).all()):
+                    raise LayoutError(
+                        f"{decision.label}: no candidate is the cheapest by multiply-adds and by parameters; "
+                        "give one of both budgets"
+                    )
+        # What the pick of an input decides: which half of the costs of its edge's operation is left.
+        for step in self._steps:
+            if step.costs is not None and step.source is not None:
+                self._steps[step.source].reads_for = step
+        affordable = self._affordable(self._least)
+        if not bool(affordable.any()):
+            raise LayoutError(self._refusal(self._least))
+        self._forget(~affordable)
+
+    def start(self, n: int) -> Tensor:
+        """Return the state of n architectures of which nothing is decided: (n, bounds, combinations)."""
+        return self._least.expand(n, -1, -1)
+
+    def allowed(self, state: Tensor, column: int, choices: Sequence[Tensor]) -> Tensor:
+        """Return which candidates of a decision can still be afforded, (n, k).
+
+        Parameters
+        ----------
+        state
+            From :meth:`start` and :meth:`advance`.
+        column
+            The decision.
+        choices
+            What was picked so far, one (n,) for each decision before this one.
+        """
+        return self._affordable(self._options(state, column, choices)).any(-1)
+
+    def advance(self, state: Tensor, column: int, choices: Sequence[Tensor], picked: Tensor) -> Tensor:
+        """Return the state once a decision is `picked`, (n,)."""
+        options = self._options(state, column, choices)
+        return options[torch.arange(len(picked)), picked]
+
+    def contains(self, choices: Tensor) -> Tensor:
+        """Return which architectures (n, D) fit the budget, (n,)."""
+        state = self.start(len(choices))
+        before: list[Tensor] = []
+        for column, picked in enumerate(choices.T.cpu()):
+            state = self.advance(state, column, before, picked)
+            before.append(picked)
+        return self._affordable(state).any(-1)
+
+    def enumerate(self) -> Iterator[tuple[int, ...]]:
+        """Yield all architectures that fit, as candidate indices, in counting order."""
+
+        def walk(state: Tensor, before: list[Tensor]) -> Iterator[tuple[int, ...]]:
+            column = len(before)
+            if column == len(self._steps):
+                yield tuple(int(picked) for picked in before)
+                return
+            for index in torch.nonzero(self.allowed(state, column, before)[0])[:, 0]:
+                picked = index[None]
+                yield from walk(self.advance(state, column, before, picked), [*before, picked])
+
+        yield from walk(self.start(1), [])
+
+    def _options(self, state: Tensor, column: int, choices: Sequence[Tensor]) -> Tensor:
+        """Return the least costs for each candidate of a decision, (n, k, bounds, combinations)."""
+        step = self._steps[column]
+        state = state[:, None]
+        if step.values is not None:
+            return torch.where(step.values[:, None], state, torch.inf)
+        if step.costs is not None:
+            if step.source is None:
+                return state + (step.costs[0] - step.costs[0].amin(0))
+            halves = step.costs - step.costs.amin(1, keepdim=True)
+            return state + halves[self._half_read(step.source)[choices[step.source].cpu()]]
+        if step.reads_for is not None and step.reads_for.costs is not None:
+            costs = step.reads_for.costs
+            more = costs.amin(1) - costs.amin((0, 1))
+            return state + more[self._half_read(column)]
+        return state.expand(-1, len(self.layout.decisions[column].values), -1, -1)
+
+    def _half_read(self, column: int) -> Tensor:
+        """Return for each candidate of an input pick which half of its operation's costs it leaves, (k,)."""
+        return torch.tensor([int(node >= INPUT_NODES) for node in self.layout.decisions[column].values])
+
+    def _affordable(self, costs: Tensor) -> Tensor:
+        """Return which combinations fit all bounds, from (..., bounds, combinations)."""
+        return (costs <= self._limits[:, None]).all(-2)
+
+    def _forget(self, combinations: Tensor) -> None:
+        """Drop combinations of the network level that no cells can bring within the budget."""
+        kept = ~combinations
+        self._least = self._least[:, kept]
+        for step in self._steps:
+            step.costs = None if step.costs is None else step.costs[..., kept]
+            step.values = None if step.values is None else step.values[:, kept]
+
+    def _each(self, parts: Sequence[PartCosts]) -> Iterator[tuple[PartCosts, tuple[int, int]]]:
+        """Yield for each combination what its parts cost, and depth and position."""
+        for part, (depth, _, position) in zip(parts, self._combinations, strict=True):
+            yield part, (depth, position)
+
+    def _operation_step(
+        self, cell: str, operations: Sequence[str], parts: Sequence[PartCosts], source: int | None
+    ) -> _Step:
+        halves = []
+        for reads_input in (True, False):
+            rows = []
+            for operation in operations:
+                costs = []
+                for part, (depth, position) in self._each(parts):
+                    if cell == "normal":
+                        low, high = part.normal(operation, high=False), part.normal(operation, high=True)
+                        costs.append(low * (position - 1) + high * (depth - position))
+                    else:
+                        costs.append(part.upsampling(operation, reads_input, last=position == depth))
+                rows.append(self._tensor(costs))
+            halves.append(torch.stack(rows))
+            if source is None:
+                break
+        return _Step(costs=torch.stack(halves), source=source)
+
+    def _values(self, label: str, values: Sequence[Any]) -> Tensor:
+        """Return which combinations have each value of a decision of the network level, (k, combinations)."""
+        place = (DEPTH_LABEL, WIDTH_LABEL, POSITION_LABEL).index(label)
+        return torch.tensor([[combination[place] == value for combination in self._combinations] for value in values])
+
+    def _tensor(self, costs: Sequence[Cost]) -> Tensor:
+        """Return costs as numbers of the bounds that there are, (bounds, combinations); exact below 2^53."""
+        rows = []
+        if self.budget.gmacs is not None:
+            rows.append([cost.macs for cost in costs])
+        if self.budget.params is not None:
+            rows.append([cost.params for cost in costs])
+        return torch.tensor(rows, dtype=torch.float64)
+
+    def _refusal(self, least: Tensor) -> str:
+        cheapest = []
+        rows = iter(least)
+        if self.budget.gmacs is not None:
+            cheapest.append(f"{float(next(rows).min()) / 1e9:.3g} GMAC")
+        if self.budget.params is not None:
+            cheapest.append(f"{int(next(rows).min()):,} parameters")
+        return f"budget: nothing fits {self.budget}; the cheapest has {' and '.join(cheapest)}, so give more"
+
+
+@dataclass
+class _Step:
+    """What a decision does to the least cost.
+
+    An operation's `costs` are of shape (1 or 2, k, bounds, combinations): for an edge that reads an input of the cell
+    and for one that reads an intermediate node, which the pick in column `source` tells. A decision of the network
+    level leaves combinations over: `values`, (k, combinations). The pick of an input `reads_for` an operation.
+    """
+
+    costs: Tensor | None = None
+    source: int | None = None
+    values: Tensor | None = None
+    reads_for: _Step | None = None
+
+
+def _space(layout: SpaceLayout) -> Space:
+    labels = {decision.label for decision in layout.decisions}
+    operations = [value for d in layout.decisions if d.kind == "operation" and d.node is not None for value in d.values]
+    known = [OPERATIONS[value].space for value in operations if value in OPERATIONS]
+    space = known[0] if known else PAPER
+    if len(known) != len(operations) or not labels >= {*space.cell_labels(), POSITION_LABEL}:
+        raise LayoutError("budget: only the spaces of HNASSpace have a cost that is known; leave it out for this one")
+    return space
+
+
+def _network_combinations(layout: SpaceLayout, budget: Budget) -> list[tuple[int, int, int]]:
+    """Return what the network level can choose: depth, width and position, the position in 1..depth."""
+    values = {decision.label: decision.values for decision in layout.network}
+    depths = values.get(DEPTH_LABEL, (budget.layers,))
+    widths = values.get(WIDTH_LABEL, (budget.channels,))
+    return [
+        combination
+        for combination in itertools.product(depths, widths, values[POSITION_LABEL])
+        if combination[2] <= combination[0]
+    ]
+
+
+def _fixed_cost(parts: PartCosts, depth: int, position: int) -> Cost:
+    behind = depth - position
+    return parts.ends(last=not behind) + parts.block(high=False) * position + parts.block(high=True) * behind
+
+
+def _limits(budget: Budget) -> Tensor:
+    bounds = [None if budget.gmacs is None else budget.gmacs * 1e9, budget.params]
+    return torch.tensor([bound for bound in bounds if bound is not None], dtype=torch.float64)
