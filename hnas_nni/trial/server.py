@@ -23,6 +23,7 @@ from typing import NoReturn
 from hnas_nni.trial.server_address import NoServerError, check_same_user
 from hnas_nni.trial.server_fork import run_forked
 from hnas_nni.trial.server_imports import load
+from hnas_nni.trial.server_preparation import prepare
 from hnas_nni.trial.server_request import TrialRequest, lasting_environment, traits_of_this_process
 
 IDLE = 600.0
@@ -115,6 +116,7 @@ class Server:
             check_same_user(client)
             request, streams = TrialRequest.receive(client)
             self._check(request)
+            prepare(request.arguments)
             server = os.getpid()
             process = os.fork()
             if not process:
