@@ -7,6 +7,13 @@ pays for them each time.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before what the process of a trial does not need where a server runs it
+    from hnas_nni.architecture.own_modules import load_modules
+    from hnas_nni.trial.client import hand_over
+
+    hand_over()
+    load_modules()
+
 import argparse
 import json
 import os
@@ -18,30 +25,15 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.settings.options import add_options, given
+from hnas_nni.trial.client import OPTION
 from hnas_nni.trial.evaluation import evaluate
+from hnas_nni.trial.experiment_folder import experiment_folder
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
 
 if TYPE_CHECKING:
     from hnas_nni.network.network import HNASNetwork
-
-
-def experiment_folder(trial_folder: Path, experiment: str) -> Path:
-    """Return the experiment's folder that a trial's folder lies in.
-
-    Raises
-    ------
-    ValueError
-        If no parent bears the experiment's id.
-    """
-    for folder in trial_folder.parents:
-        if folder.name == experiment:
-            return folder
-    raise ValueError(
-        f"{trial_folder}: not inside a folder of experiment {experiment}; "
-        "give --shared-weights FILE on a disk that all trials see, or --no-sharing"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         "--shared-weights", type=Path, metavar="FILE", help="database of shared weights (under NNI: the experiment's)"
     )
     parser.add_argument("--no-sharing", action="store_true", help="train each architecture from scratch")
+    parser.add_argument(OPTION, action="store_true", help="import everything anew in this process (under NNI)")
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for {MODEL_FILE} (under NNI: the trial's)")
     add_options(parser, TrialSettings)
     add_options(parser, JointReward, dict.fromkeys(JointReward.stated(), "the tuner's, or else {}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.trial.images import splits_of
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
 
@@ -72,7 +73,7 @@ def evaluate(
     import torch
 
     from hnas_nni.cost import cost_table
-    from hnas_nni.data import PatchSampler, fixed_patches, load_splits
+    from hnas_nni.data import PatchSampler, fixed_patches
     from hnas_nni.network.devices import choose_device
     from hnas_nni.network.first_weights import interpolate
     from hnas_nni.network.network import HNASNetwork
@@ -82,9 +83,7 @@ def evaluate(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     sizes = {"scale": settings.scale, "channels": settings.channels, "layers": settings.layers}
-    splits = load_splits(
-        settings.data, settings.scale, patch_size=settings.patch, seed=settings.seed, limit=settings.limit or None
-    )
+    splits = splits_of(settings)
     seed = settings.seed + 100_003 * number
     torch.manual_seed(seed)
     network = HNASNetwork(genotype, **sizes)
