@@ -93,7 +93,7 @@ def test_expected_cost_is_the_mean_over_drawn_architectures() -> None:
         alpha.data = torch.randn_like(alpha)
     cells = [space.blocks.normal[0], space.blocks.upsampling[0]]
     costs = []
-    for _ in range(3000):
+    for _ in range(1000):
         sample = space.blocks.resample({})
         for cell in cells:
             sample |= cell.resample({})
