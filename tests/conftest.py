@@ -17,6 +17,9 @@ sys.dont_write_bytecode = False
 # before torch is loaded, and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# What NNI's ENAS and PolicyBasedRL learn with compiles itself in every process, for seconds; here it gets a few numbers.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+
 pytest_plugins = [
     "nni_experiment",
     "shared_experiments",

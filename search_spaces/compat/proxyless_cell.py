@@ -33,7 +33,9 @@ class ProxylessCell(PathSamplingCell):
         if type(module) is not Cell or module.op_candidates_factory is None:
             return None
         cell = super().mutate(module, name, memo, mutate_kwargs)
-        cell._arch_alpha = nn.ParameterDict({label: memo[label] for label in cell.simplify()})
+        # Asked for anew, NNI walks through every candidate's modules, which takes longer than to draw all choices.
+        cell._choices = cell.simplify()
+        cell._arch_alpha = nn.ParameterDict({label: memo[label] for label in cell._choices})
         cell._softmax = mutate_kwargs.get("softmax", nn.Softmax(-1))
         return cell
 
@@ -44,7 +46,7 @@ class ProxylessCell(PathSamplingCell):
     def resample(self, memo: Memo) -> Memo:
         """Take the choices from `memo`, and draw those by their weights that it does not have."""
         drawn: Memo = {}
-        for label, choice in self.simplify().items():
+        for label, choice in self._choices.items():
             if label not in memo:
                 value = choice.values[draw_index(self._softmax(self._arch_alpha[label]))]
                 drawn[label] = [value] if isinstance(choice, CategoricalMultiple) else value
@@ -54,7 +56,7 @@ class ProxylessCell(PathSamplingCell):
     def export(self, memo: Memo) -> Memo:
         """Return the value with the largest weight for each choice that `memo` does not have."""
         best: Memo = {}
-        for label, choice in self.simplify().items():
+        for label, choice in self._choices.items():
             if label not in memo:
                 value = choice.values[int(self._arch_alpha[label].argmax())]
                 best[label] = [value] if isinstance(choice, CategoricalMultiple) else value
@@ -64,7 +66,7 @@ class ProxylessCell(PathSamplingCell):
         """Return the weight of each value of each choice that `memo` does not have."""
         return {
             label: dict(zip(choice.values, self._softmax(self._arch_alpha[label]).tolist(), strict=True))
-            for label, choice in self.simplify().items()
+            for label, choice in self._choices.items()
             if label not in memo
         }
 

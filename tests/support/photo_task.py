@@ -82,6 +82,7 @@ MINIATURE = {
     "patch_size": 24,
     "batch": 2,
     "steps_per_epoch": 3,
+    "architectures_per_epoch": 3,
     "measured_patches": 4,
     "limit": 1,
     "seed": 3,
