@@ -25,8 +25,8 @@ from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Gen
 from hnas_nni.architecture.operation import Operation
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import Space
+from hnas_nni.network.base import check_network_size
 from hnas_nni.network.cost_parts import CostPart, CostParts
-from hnas_nni.network.network import check_network_size
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""

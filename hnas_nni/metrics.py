@@ -50,6 +50,17 @@ def psnr_y(sr: npt.NDArray[np.uint8], hr: npt.NDArray[np.uint8], scale: int) -> 
     return float(psnr_y_batch(first, second, scale))
 
 
+def pooled_psnr(values: torch.Tensor) -> float:
+    """Return the PSNR of many images as one, from the mean of their squared errors.
+
+    Parameters
+    ----------
+    values
+        PSNR of each image, (n,), in dB; the images being of one size.
+    """
+    return float(-10 * (10 ** (-values / 10)).mean().log10())
+
+
 def psnr_y_batch(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor:
     """Peak signal-to-noise ratio on Y of each image of a batch, computed on the batch's device.
 

@@ -15,8 +15,9 @@ from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
 from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
+from hnas_nni.network.base import check_network_size
 from hnas_nni.network.first_weights import divide_by_paths, show_image
-from hnas_nni.network.network import HNASNetwork, Stem, Tail, check_network_size
+from hnas_nni.network.network import HNASNetwork, Stem, Tail
 from search_spaces.blocks import SearchableBlocks, load_fitting
 from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hnas_nni.trial.budget import Budget
+from strategies.budget import affordable_choices
 from strategies.controller import HierarchicalController
 from strategies.exploration import Choices, draw_candidates, draw_unseen
 from strategies.layout import SpaceLayout
@@ -40,6 +42,13 @@ class SearchAgent:
         Of the controller's weights and of the sampling.
     hidden_size, conditioned
         As for :class:`HierarchicalController`.
+    budget
+        What an architecture may cost; nothing above it is proposed or learnt. None for no bound.
+
+    Raises
+    ------
+    LayoutError
+        If nothing in the space fits the budget.
 
     Attributes
     ----------
@@ -59,10 +68,15 @@ class SearchAgent:
         seed: int = 0,
         hidden_size: int = 100,
         conditioned: bool = True,
+        budget: Budget | None = None,
     ) -> None:
+        self._affordable = affordable_choices(layout, budget)
+        self._nothing_left = False
         with torch.random.fork_rng(devices=[]):  # what else runs in this process keeps its own randomness
             torch.manual_seed(seed)
-            controller = HierarchicalController(layout, hidden_size=hidden_size, conditioned=conditioned)
+            controller = HierarchicalController(
+                layout, hidden_size=hidden_size, conditioned=conditioned, affordable=self._affordable
+            )
         self.policy = PolicyGradient(controller, **asdict(learning))
         self.generator = torch.Generator().manual_seed(seed)
         self.learnt: Counter[str] = Counter()
@@ -80,14 +94,14 @@ class SearchAgent:
     @property
     def exhausted(self) -> bool:
         """Whether every architecture of the space was proposed or learnt."""
-        return len(self.seen) >= self.layout.size
+        return self._nothing_left or len(self.seen) >= self.layout.size
 
     def propose(self, number: int = 1) -> list[dict[str, Any]]:
         """Return architectures, label -> value, that were not proposed before while there are such."""
         controller = self.policy.controller
         with _one_thread():
             if self.policy.settings.candidates == 1 or not self._results:
-                choices = draw_unseen(controller, number, self.seen, self.generator)
+                choices = self._draw_unseen(number)
             else:
                 choices = torch.cat([self._most_promising() for _ in range(number)])
         return controller.decode(choices)
@@ -98,11 +112,14 @@ class SearchAgent:
         Returns
         -------
         dict or None
-            As :meth:`PolicyGradient.update`; None for a reward that is not finite, from which nothing is learnt.
+            As :meth:`PolicyGradient.update`; None for a reward that is not finite or an architecture above the budget,
+            from which nothing is learnt.
         """
         if not math.isfinite(reward):
             return None
         choices = self.policy.controller.encode([sample])
+        if self._affordable is not None and not bool(self._affordable.contains(choices).all()):
+            return None
         with _one_thread():
             stats = self.policy.update(choices, [reward])
         self.learnt[result_key(sample, reward)] += 1
@@ -144,13 +161,19 @@ class SearchAgent:
         self._predictor.load_state_dict(state["predictor"])
         self._predictor_is_current = False
 
+    def _draw_unseen(self, number: int) -> Tensor:
+        before = len(self.seen)
+        choices = draw_unseen(self.policy.controller, number, self.seen, self.generator)
+        self._nothing_left = len(self.seen) - before < number
+        return choices
+
     def _most_promising(self) -> Tensor:
         """Return the candidate (1, D) that is the most promising by the rewards so far."""
         controller = self.policy.controller
         number, best_so_far = self.policy.settings.candidates, self.policy.elite.best()
         candidates = draw_candidates(controller, number, self.seen, self.generator, best_so_far)
         if not len(candidates):
-            return draw_unseen(controller, 1, self.seen, self.generator)
+            return self._draw_unseen(1)
         if not self._predictor_is_current:
             self._predictor_before = self._predictor.state_dict()
             self._predictor.fit([row for row, _ in self._results], [reward for _, reward in self._results])

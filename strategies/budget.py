@@ -18,46 +18,21 @@ import torch
 from torch import Tensor
 
 from hnas_nni.architecture.cells import INPUT_NODES, input_label, operation_label
-from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
 from hnas_nni.cost import Cost, PartCosts, cost_table
+from hnas_nni.trial.budget import Budget
 from strategies.layout import LayoutError, SpaceLayout
 
 
-@dataclass(frozen=True)
-class Budget:
-    """The most that an architecture may cost, at a 3x480x480 input.
+def affordable_choices(layout: SpaceLayout, budget: Budget | None) -> AffordableChoices | None:
+    """Return what a budget leaves of a space; None if there is nothing to leave out.
 
-    Parameters
-    ----------
-    gmacs
-        Multiply-adds in 10^9; None for no bound.
-    params
-        Parameters; None for no bound.
-    scale
-        Upscaling factor of the networks.
-    channels, layers
-        C and L of networks whose space leaves them open.
+    Where the depth is a decision, positions behind the last block are left out even without a budget.
     """
-
-    gmacs: float | None = None
-    params: float | None = None
-    scale: int = 2
-    channels: int = DEFAULT_CHANNELS
-    layers: int = DEFAULT_LAYERS
-
-    def __str__(self) -> str:
-        bounds = [(self.gmacs, "GMAC"), (self.params, "parameters")]
-        return " and ".join(f"{bound:g} {unit}" for bound, unit in bounds if bound is not None)
-
-    def fits(self, cost: Cost) -> bool:
-        """Whether a cost is within the budget."""
-        return (self.gmacs is None or cost.gmacs <= self.gmacs) and (self.params is None or cost.params <= self.params)
-
-    def cost(self, genotype: Genotype) -> Cost:
-        """Return what an architecture costs."""
-        return cost_table(self.scale, self.channels, self.layers)(genotype)
+    if budget is None and all(decision.label != DEPTH_LABEL for decision in layout.network):
+        return None
+    return AffordableChoices(layout, budget or Budget())
 
 
 class AffordableChoices:
@@ -236,7 +211,7 @@ class AffordableChoices:
             rows.append([cost.macs for cost in costs])
         if self.budget.params is not None:
             rows.append([cost.params for cost in costs])
-        return torch.tensor(rows, dtype=torch.float64)
+        return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(costs))
 
     def _refusal(self, least: Tensor) -> str:
         cheapest = []

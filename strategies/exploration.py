@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from strategies.controller import HierarchicalController
-from strategies.layout import SpaceLayout
 
 Choices = tuple[int, ...]
 """An architecture as candidate indices, one for each decision."""
@@ -53,7 +52,7 @@ def draw_unseen(
         for row in controller.sample(n - len(drawn), generator, flatten=flatten).choices.tolist():
             choices = tuple(row)
             if attempt == _ATTEMPTS - 1:
-                choices = _left_over(controller.layout, choices, seen)
+                choices = _left_over(controller, choices, seen)
             if choices not in seen or attempt == _ATTEMPTS - 1:
                 seen.add(choices)
                 drawn.append(choices)
@@ -62,8 +61,14 @@ def draw_unseen(
     return torch.tensor(drawn)
 
 
-def _left_over(layout: SpaceLayout, drawn: Choices, seen: set[Choices]) -> Choices:
-    """Return the first architecture from `drawn` on, in counting order, that was not tried; `drawn` if all were."""
+def _left_over(controller: HierarchicalController, drawn: Choices, seen: set[Choices]) -> Choices:
+    """Return the first architecture from `drawn` on, in counting order, that was not tried; `drawn` if all were.
+
+    Under a budget it is the first of all that fit.
+    """
+    layout = controller.layout
+    if controller.affordable is not None:
+        return next((choices for choices in controller.affordable.enumerate() if choices not in seen), drawn)
     sizes = [len(decision.values) for decision in layout.decisions]
     choices = list(drawn)
     for _ in range(min(len(seen) + 1, layout.size)):
@@ -111,7 +116,9 @@ def draw_candidates(
     if around is not None and len(around):
         drawn.append(_neighbours(controller, around, _NEIGHBOURS * n, generator))
     rows = dict.fromkeys(map(tuple, torch.cat(drawn).tolist()))
-    return torch.tensor([row for row in rows if row not in seen], dtype=drawn[0].dtype).reshape(-1, drawn[0].shape[1])
+    unseen = [row for row in rows if row not in seen]
+    left = torch.tensor(unseen, dtype=drawn[0].dtype).reshape(-1, drawn[0].shape[1])
+    return left if controller.affordable is None or not len(left) else left[controller.affordable.contains(left)]
 
 
 def _neighbours(

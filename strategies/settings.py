@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
+from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS
 from hnas_nni.settings import Setting, Settings, shared
+from hnas_nni.trial.budget import Budget
+from strategies.successive_halving import check_rungs
 
 SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
     {
@@ -29,6 +32,8 @@ CONTROLLER = Setting(
     group="controller",
 )
 GIVE_UP_AFTER = Setting(int, "stop with an error when so many trials failed and none succeeded", least=1)
+
+RUNGS = Setting(list, "of successive halving, [[trials, steps], ...]", test=check_rungs, optional=True)
 
 CONTROLLER_LEARNING_RATE = Setting(float, "of Adam", above=0, give="a positive number", group="controller")
 ENTROPY_WEIGHT = Setting(float, "of the policy's entropy, in rewards per nat", least=0, group="controller")
@@ -84,6 +89,28 @@ class ControllerSettings(Settings):
     levels: Mapping[str, Any] | None = Setting(
         dict, "which choices form which cell, and which come last, see SpaceChoices", test=_check_levels
     )(None)
+
+
+@dataclass(frozen=True)
+class BudgetSettings(Settings):
+    """The most that an architecture may cost; the same at each door to NNI.
+
+    Sizes are those of the trials' networks: `scale`, and C and L where the space leaves them open.
+    """
+
+    as_options: ClassVar[bool] = False
+
+    budget: float | None = shared.BUDGET(None)
+    budget_params: float | None = shared.BUDGET_PARAMS(None)
+    scale: int = shared.SCALE(2)
+    channels: int = shared.CHANNELS(DEFAULT_CHANNELS)
+    layers: int = shared.LAYERS(DEFAULT_LAYERS)
+
+    def bound(self) -> Budget | None:
+        """Return the budget, None if there is none."""
+        if self.budget is None and self.budget_params is None:
+            return None
+        return Budget(self.budget, self.budget_params, self.scale, self.channels, self.layers)
 
 
 def learning_settings(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> PolicySettings:

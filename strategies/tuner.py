@@ -8,7 +8,7 @@ import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,19 @@ from nni.tuner import Tuner
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
 from hnas_nni.settings import Setting
-from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, reward_parameters
+from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
-from strategies.settings import GIVE_UP_AFTER, SMALL_BUDGET, ControllerSettings, PolicySettings
+from strategies.settings import (
+    GIVE_UP_AFTER,
+    RUNGS,
+    SMALL_BUDGET,
+    BudgetSettings,
+    ControllerSettings,
+    PolicySettings,
+)
+from strategies.successive_halving import SuccessiveHalving, read_rungs
 
 if TYPE_CHECKING:
     from strategies.agent import SearchAgent
@@ -48,12 +56,13 @@ class _Settings(ControllerSettings):
     optimize_mode: str = Setting(
         str, "what becomes of rewards", choices=("maximize",), give="maximize, as rewards are"
     )("maximize")
+    rungs: Sequence[Sequence[int]] | None = RUNGS(None)
 
 
 class HierarchicalTuner(Tuner):
     """Hierarchical reinforcement-learning search (HNAS, section II-D) for experiments of ``nnictl``.
 
-    The controller samples the cells and then, given them, the position. Each final result is one step of policy
+    The controller samples the cells and then, given them, the network level. Each final result is one step of policy
     gradient under the policy of that moment, so results may come late, in any order and from any number of trials at
     a time. The defaults are those of :data:`SMALL_BUDGET`, made for some hundred trials.
 
@@ -64,7 +73,7 @@ class HierarchicalTuner(Tuner):
     ----------
     lambda : float, optional
         Weight of PSNR against cost in the joint reward, 0..1; handed to the trials as parameter ``lambda``. Left out,
-        the trials' own ``default`` metric is the reward.
+        the trials' own ``default`` metric is the reward, or with a budget PSNR alone.
     cost_scale : float, optional
         What a billion multiply-adds costs in dB; 0.05 as in the authors' code.
     seed : int, optional
@@ -78,6 +87,16 @@ class HierarchicalTuner(Tuner):
         End the experiment when this many trials failed and none succeeded, 4.
     optimize_mode : str, optional
         "maximize", the only mode; accepted because NNI's tuners have it.
+    budget, budget_params : float, optional
+        The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters. Candidates that would lead above
+        are masked while the controller decides, so that nothing above is proposed.
+    scale, channels, layers : int, optional
+        Of the networks that trials build, for a budget: C and L count where the space leaves them open.
+    rungs : list, optional
+        Successive halving: ``[[48, 500], [8, 2000], [2, 8000]]`` is 48 trials of 500 steps; the best 8 of them go on
+        from their own weights for another 2,000, and the best 2 of these for another 8,000, on all images. Then the
+        experiment ends. The policy learns from the first rung alone, whose rewards are comparable. Left out, every
+        trial is a new architecture and has the steps of its command.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
@@ -104,23 +123,29 @@ elite_weight, candidates : optional
 
     def __init__(self, **arguments: Any) -> None:
         # torch is loaded only in update_search_space(): NNI gives a tuner ten seconds to be made and to connect.
-        learning, own = set(PolicySettings.stated()), set(_Settings.stated())
-        reward = {LAMBDA, COST_SCALE}
+        learning, own, cost = (set(c.stated()) for c in (PolicySettings, _Settings, BudgetSettings))
+        known = learning | own | cost | {LAMBDA, COST_SCALE}
         for name in arguments:
-            if name not in learning | own | reward:
-                valid = ", ".join(sorted(learning | own | reward))
+            if name not in known:
+                valid = ", ".join(sorted(known))
                 raise _refusal(f"classArgs: {name} is unknown; valid are {valid}")
         try:
             self._settings = _Settings(**_pick(arguments, own))
             self._learning = PolicySettings(**{**SMALL_BUDGET, **_pick(arguments, learning)})
+            self._budget = BudgetSettings(**_pick(arguments, cost)).bound()
             self._reward = None
             if LAMBDA in arguments:
                 self._reward = JointReward(arguments[LAMBDA], arguments.get(COST_SCALE, JointReward.cost_scale))
+            elif self._budget is not None:
+                self._reward = JointReward(1.0)  # the budget says what cost is worth
             elif COST_SCALE in arguments:
                 raise ValueError("cost_scale: has no effect without lambda; give both or none")
         except ValueError as error:
             raise _refusal(f"classArgs: {error}") from error
         self._agent: SearchAgent | None = None
+        rungs = self._settings.rungs
+        self._halving = None if rungs is None else SuccessiveHalving(read_rungs("rungs", rungs))
+        self._running: dict[int, dict[str, Any]] = {}
         self._failures = 0
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
@@ -160,6 +185,7 @@ elite_weight, candidates : optional
                 seed=settings.seed,
                 hidden_size=settings.hidden_size,
                 conditioned=settings.conditioned,
+                budget=self._budget,
             )
             try:
                 self._restore()
@@ -176,20 +202,30 @@ elite_weight, candidates : optional
         """
         samples = self.generate_multiple_parameters([parameter_id])
         if not samples:
-            raise NoMoreTrialError("all trials failed")
+            raise NoMoreTrialError("no trial is left")
         return samples[0]
 
     def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[dict[str, Any]]:
         """Sample as many architectures as NNI wants, in one pass of the controller.
 
-        An empty list ends the experiment, if all trials so far failed.
+        An empty list ends the experiment: all trials so far failed, or the last rung is under way.
         """
         with self._lock:
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
             extra = {} if self._reward is None else reward_parameters(self._reward)
-            return [sample | extra for sample in self._require_agent().propose(len(parameter_id_list))]
+            if self._halving is None:
+                return [sample | extra for sample in self._require_agent().propose(len(parameter_id_list))]
+            samples = []
+            for parameter_id in parameter_id_list:
+                sample = self._climb(self._halving)
+                if sample is None:
+                    break
+                self._running[parameter_id] = sample | extra
+                samples.append(sample | extra)
+            self._save()
+            return samples
 
     def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
         """Learn from a trial's final result and save the state."""
@@ -199,9 +235,12 @@ elite_weight, candidates : optional
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Count failed trials; the policy learns nothing from them."""
+        parameters = self._running.pop(parameter_id, None)
         if not success:
             with self._lock:
                 self._failures += 1
+                if self._halving is not None and parameters is not None:
+                    self._halving.fail(parameters[STAGE], _key(self._sample(parameters)))
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
@@ -218,6 +257,9 @@ elite_weight, candidates : optional
             known = self._learnt.copy()
             for record in data:
                 parameters, value = self._imported_parameters(record), record["value"]
+                if self._later_stage(parameters):
+                    self._learn(parameters, value)
+                    continue
                 key = result_key(self._sample(parameters), self._reward_of(value))
                 if known[key]:
                     known[key] -= 1
@@ -257,8 +299,27 @@ elite_weight, candidates : optional
     def _learnt(self) -> Counter[str]:
         return Counter() if self._agent is None else self._agent.learnt
 
+    def _climb(self, halving: SuccessiveHalving) -> dict[str, Any] | None:
+        """Return what to try next in a search by successive halving, None when all is under way."""
+        promotion = halving.next()
+        if promotion is None:
+            return None
+        if promotion.architecture is None:
+            (sample,) = self._require_agent().propose()
+        else:
+            sample = json.loads(promotion.architecture)
+        halving.start(promotion.stage, _key(sample))
+        return sample | Stage(promotion.stage, promotion.steps, halving.is_last(promotion.stage)).to_nni()
+
+    def _later_stage(self, parameters: Mapping[str, Any]) -> bool:
+        return parameters.get(STAGE, 1) > 1
+
     def _learn(self, parameters: Mapping[str, Any], value: Any) -> None:
         reward = self._reward_of(value)
+        if self._halving is not None and math.isfinite(reward):
+            self._halving.finish(parameters.get(STAGE, 1), _key(self._sample(parameters)), reward)
+        if self._later_stage(parameters):
+            return  # trained for longer: not comparable with what the policy has learnt
         stats = self._require_agent().learn(self._sample(parameters), reward)
         if stats is None:
             _logger.warning("result %r has no finite reward and is left out", value)
@@ -267,14 +328,14 @@ elite_weight, candidates : optional
 
     def _sample(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The architecture alone, without what was added for the trial."""
-        added = () if self._reward is None else (LAMBDA, COST_SCALE)
-        return {label: value for label, value in parameters.items() if label not in added}
+        return {label: value for label, value in parameters.items() if label not in OF_TUNER}
 
     def _imported_parameters(self, record: Mapping[str, Any]) -> dict[str, Any]:
         parameters, value = dict(record["parameter"]), record["value"]
         if isinstance(value, Mapping) and "genotype" in value:
             sample = Genotype.from_string(value["genotype"]).to_sample()
             parameters |= {label: pick[0] if isinstance(pick, list) else pick for label, pick in sample.items()}
+            parameters |= {name: value[name] for name in (STAGE,) if name in value}
         return parameters
 
     def _reward_of(self, value: Any) -> float:
@@ -297,7 +358,8 @@ elite_weight, candidates : optional
 
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / STATE_FILE) as temporary:
-            torch.save(self._require_agent().state_dict(), temporary)
+            halving = None if self._halving is None else self._halving.state_dict()
+            torch.save({"agent": self._require_agent().state_dict(), "halving": halving}, temporary)
 
     def _restore(self) -> None:
         folder = self._folder()
@@ -305,7 +367,12 @@ elite_weight, candidates : optional
             return
         import torch
 
-        self._require_agent().load_state_dict(torch.load(folder / STATE_FILE, weights_only=True))
+        state = torch.load(folder / STATE_FILE, weights_only=True)
+        self._require_agent().load_state_dict(state["agent"])
+        if (self._halving is None) != (state["halving"] is None):
+            raise ValueError("state: was saved with other rungs; give the same again")
+        if self._halving is not None:
+            self._halving.load_state_dict(state["halving"])
         self._forget_unsaved_history(folder)
         _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
 
@@ -366,6 +433,11 @@ def _last_trial_error(checkpoint_folder: Path | None) -> str:
                 if line.strip():
                     return line.strip()
     return "see a trial's stderr for the reason"
+
+
+def _key(sample: Mapping[str, Any]) -> str:
+    """Return the text that successive halving knows an architecture by."""
+    return json.dumps(sample, sort_keys=True)
 
 
 def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hnas_nni.architecture.cells import (
     Cell,
@@ -29,9 +29,6 @@ from hnas_nni.architecture.cells import (
 from hnas_nni.architecture.operations import OPERATIONS, candidates
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL, Space
 from hnas_nni.files import replacing
-
-if TYPE_CHECKING:
-    from torch import nn
 
 DEFAULT_CHANNELS = 64
 DEFAULT_LAYERS = 12
@@ -125,7 +122,7 @@ class Genotype:
         """
         return replace(self, width=self.width or channels, depth=self.depth or layers)
 
-    def build(self, scale: int = 2, channels: int = DEFAULT_CHANNELS, layers: int = DEFAULT_LAYERS) -> nn.Module:
+    def build(self, scale: int = 2, channels: int = DEFAULT_CHANNELS, layers: int = DEFAULT_LAYERS) -> Any:
         """Build the plain torch network, that of the genotype's space.
 
         Parameters
@@ -138,8 +135,8 @@ class Genotype:
 
         Returns
         -------
-        torch.nn.Module
-            It maps ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
+        hnas_nni.network.base.SuperResolutionNetwork
+            A torch.nn.Module. It maps ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
 
         Raises
         ------

@@ -14,8 +14,8 @@ from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
 from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, parse_model
 from hnas_nni.inference.self_ensemble import self_ensemble
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.model_file import load
-from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.pictures.picture import Pixels
 from hnas_nni.settings import check_scale
@@ -113,7 +113,7 @@ class NetworkModel:
 
     def __init__(
         self,
-        network: HNASNetwork,
+        network: SuperResolutionNetwork,
         name: str = "network",
         device: str | torch.device = "cpu",
         *,

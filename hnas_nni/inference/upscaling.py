@@ -13,8 +13,8 @@ from PIL import Image
 
 from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands, tile_size
 from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.devices import choose_device
-from hnas_nni.network.network import HNASNetwork
 from hnas_nni.pictures.picture import Picture, PictureRows, split_channels
 from hnas_nni.pictures.pillow import from_pillow, to_pillow
 
@@ -23,7 +23,7 @@ _Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
 
 def upscale(
     image: _Image,
-    model: HNASNetwork | Model | str | os.PathLike[str],
+    model: SuperResolutionNetwork | Model | str | os.PathLike[str],
     *,
     scale: int | None = None,
     device: str = "auto",
@@ -106,11 +106,11 @@ def upscale_rows(
 
 
 def _model(
-    model: HNASNetwork | Model | str | os.PathLike[str], scale: int | None, device: str, self_ensemble: bool
+    model: SuperResolutionNetwork | Model | str | os.PathLike[str], scale: int | None, device: str, self_ensemble: bool
 ) -> Model:
     if isinstance(model, (str, os.PathLike)):
         return read_model(model, scale, choose_device("cpu" if model == BICUBIC else device), ensemble=self_ensemble)
-    if isinstance(model, HNASNetwork):
+    if isinstance(model, SuperResolutionNetwork):
         model = NetworkModel(model, device=next(model.parameters()).device, ensemble=self_ensemble)
     if scale not in (None, model.scale):
         raise ValueError(f"{model.name}: upscales by {model.scale}, not by {scale}")

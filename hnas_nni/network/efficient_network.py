@@ -9,8 +9,9 @@ from torch import nn
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
-from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells, check_network_size
+from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells
 
 COLOURS = 3
 _TAIL_SHARE = 0.1
@@ -72,7 +73,7 @@ class EfficientBlock(nn.Module):
         return out
 
 
-class EfficientNetwork(nn.Module):
+class EfficientNetwork(SuperResolutionNetwork):
     """The network of a genotype of the efficient space: stem, L blocks, tail, plus the interpolated input.
 
     A normal block reads the outputs of the two blocks before it, the upsampling block the last one and the stem. Where
@@ -80,19 +81,8 @@ class EfficientNetwork(nn.Module):
 
     Parameters
     ----------
-    genotype
-        The architecture.
-    scale
-        Upscaling factor: 2, 3 or 4.
-    channels, layers
-        C, the channels of an operation and of what blocks hand on, and L, where the genotype leaves them open.
-
-    Raises
-    ------
-    GenotypeError
-        If the genotype's position lies behind the last layer.
-    ValueError
-        If scale, channels or layers are out of range.
+    genotype, scale, channels, layers
+        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on C channels.
     """
 
     def __init__(
@@ -102,14 +92,8 @@ class EfficientNetwork(nn.Module):
         channels: int = DEFAULT_CHANNELS,
         layers: int = DEFAULT_LAYERS,
     ) -> None:
-        super().__init__()
-        channels, layers = genotype.width or channels, genotype.depth or layers
-        check_network_size(scale, channels, layers)
-        genotype.check_layers(layers)
-        self.genotype = genotype
-        self.scale = scale
-        self.channels = channels
-        self.layers = layers
+        super().__init__(genotype, scale, channels, layers)
+        channels, layers = self.channels, self.layers
         last = genotype.position == layers
         self.stem = EfficientStem(channels)
         self.blocks = nn.ModuleList(

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from hnas_nni.files import replacing
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.export_formats import FORMATS, Metadata, Runner, format_of
-from hnas_nni.network.network import HNASNetwork
 
 TOLERANCE = 1e-4
 """Largest accepted difference to torch, for images in 0..1: a fortieth of a grey level of 255."""
@@ -24,7 +24,7 @@ class ExportError(ValueError):
     """An exported network that does not compute what the original does; the message says by how much."""
 
 
-def export(network: HNASNetwork, path: str | os.PathLike[str], format: str | None = None) -> float:
+def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format: str | None = None) -> float:
     """Write a network for use without this project, for images of any size and batches of any number.
 
     Input ``lr`` and output ``sr`` are RGB in 0..1, float32, ``(n, 3, h, w)`` and ``(n, 3, s * h, s * w)``. The file
@@ -72,7 +72,7 @@ def export(network: HNASNetwork, path: str | os.PathLike[str], format: str | Non
     return difference
 
 
-def _metadata(network: HNASNetwork) -> Metadata:
+def _metadata(network: SuperResolutionNetwork) -> Metadata:
     return {
         "format": "hnas-export",
         "genotype": network.genotype.to_json(),
@@ -82,7 +82,7 @@ def _metadata(network: HNASNetwork) -> Metadata:
     }
 
 
-def _largest_difference(network: HNASNetwork, exported: Runner) -> float:
+def _largest_difference(network: SuperResolutionNetwork, exported: Runner) -> float:
     """Compare on the smallest image and on random ones."""
     draw, generator = random.Random(0), torch.Generator().manual_seed(0)
     sizes = [(1, 1, 1)]

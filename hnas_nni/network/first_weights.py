@@ -29,8 +29,8 @@ _NOISE = 0.1
 _COLOURS = 3
 
 
-def interpolate(network: HNASNetwork) -> None:
-    """Make a network start as an interpolation of its input.
+def interpolate(network: nn.Module) -> None:
+    """Make a network of the paper's space start as an interpolation of its input. Others do by what they are made of.
 
     Its nodes add up, so that one holds the image as often as paths lead to it; whatever reads a node divides by that.
 
@@ -40,7 +40,7 @@ def interpolate(network: HNASNetwork) -> None:
         With torch's weights; changed in place. With less than 6 channels to an operation there is no room for the
         colours and their negatives, and it stays as it is.
     """
-    if not _has_room(network.channels):
+    if not isinstance(network, HNASNetwork) or not _has_room(network.channels):
         return
     show_image(network.stem, network.tail)
     for kind, block in zip(block_cells(network.genotype.position, network.layers), network.blocks, strict=True):

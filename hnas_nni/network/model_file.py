@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from hnas_nni.files import replacing
 from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
-from hnas_nni.network.network import HNASNetwork
+from hnas_nni.network.over_parameterised import collapse
 
 __all__ = ["ModelFileError", "load", "save"]
 
 
-def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+def save(network: Any, path: str | os.PathLike[str]) -> None:
     """Write weights, genotype, scale, channels and layers to a safetensors file, whole or not at all.
+
+    What is over-parameterised for a training is written as the convolutions that it stands for.
+
+    Parameters
+    ----------
+    network
+        From :meth:`hnas_nni.Genotype.build`; left as it is.
+    path
+        The file.
 
     Raises
     ------
@@ -24,13 +36,15 @@ def save(network: HNASNetwork, path: str | os.PathLike[str]) -> None:
         If the folder does not exist.
     """
     header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
+    network = copy.deepcopy(network)
+    collapse(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
         # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
         temporary.write_bytes(safetensors.torch.save(tensors, header.to_metadata()))
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
+def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
     """Load a network that :func:`save` wrote, in evaluation mode. No code of the file is executed.
 
     Parameters
@@ -49,7 +63,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
     """
     header = read_header(path)
     try:
-        network = HNASNetwork(header.genotype, header.scale, header.channels, header.layers)
+        network = header.genotype.build(header.scale, header.channels, header.layers)
     except ValueError as error:
         raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
     with safe_open(path, framework="pt", device=device) as file:
@@ -59,7 +73,7 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> HNASNetwork:
     return network.to(device).eval()
 
 
-def _check(tensors: dict[str, torch.Tensor], network: HNASNetwork, path: str | os.PathLike[str]) -> None:
+def _check(tensors: dict[str, torch.Tensor], network: nn.Module, path: str | os.PathLike[str]) -> None:
     """Check that a file has the tensors of its network."""
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     problems = [f"tensor {name} is missing" for name in expected if name not in tensors]

@@ -13,30 +13,14 @@ from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
-from hnas_nni.settings import shared
 
 DIV2K_MEAN_RGB = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K's training images, in 0..1; subtracted before the stem and added after the tail."""
 
 NODES = PAPER.shapes["normal"].nodes
 """Intermediate nodes of the paper's cells, whose outputs are concatenated: 2, 3, 4, 5."""
-
-
-def check_network_size(scale: int, channels: int, layers: int) -> None:
-    """Check the sizes that a network is built with.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is not 2, 3 or 4, `channels` is below 1 or `layers` below 2.
-    """
-    for name, setting, size in (
-        ("scale", shared.SCALE, scale),
-        ("channels", shared.CHANNELS, channels),
-        ("layers", shared.LAYERS, layers),
-    ):
-        setting.check(name, size)
 
 
 def candidate(cell: str, operation: str, source: int | None, channels: int, scale: int) -> nn.Module:
@@ -186,26 +170,13 @@ class Blocks(nn.ModuleList):
         return run_blocks(self, self.position, x)
 
 
-class HNASNetwork(nn.Module):
-    """The network of a genotype: stem, L blocks one of which upsamples, tail.
+class HNASNetwork(SuperResolutionNetwork):
+    """The network of a genotype of the paper's space: stem, L blocks one of which upsamples, tail.
 
     Parameters
     ----------
-    genotype
-        The architecture.
-    scale
-        Upscaling factor: 2, 3 or 4.
-    channels
-        C, the channels of an operation, where the genotype leaves it open; blocks hand on 4C.
-    layers
-        L, the number of blocks, at least 2, where the genotype leaves it open.
-
-    Raises
-    ------
-    GenotypeError
-        If the genotype's position lies behind the last layer.
-    ValueError
-        If scale, channels or layers are out of range.
+    genotype, scale, channels, layers
+        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on 4C channels.
     """
 
     def __init__(
@@ -215,14 +186,8 @@ class HNASNetwork(nn.Module):
         channels: int = DEFAULT_CHANNELS,
         layers: int = DEFAULT_LAYERS,
     ) -> None:
-        super().__init__()
-        channels, layers = genotype.width or channels, genotype.depth or layers
-        check_network_size(scale, channels, layers)
-        genotype.check_layers(layers)
-        self.genotype = genotype
-        self.scale = scale
-        self.channels = channels
-        self.layers = layers
+        super().__init__(genotype, scale, channels, layers)
+        channels, layers = self.channels, self.layers
         self.stem = Stem(channels)
         self.blocks = Blocks(
             (

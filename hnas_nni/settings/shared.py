@@ -76,6 +76,22 @@ COST_SCALE = Setting(
     give="a number of at least 0, in dB per GMAC",
     group="reward",
 )
+BUDGET = Setting(
+    float,
+    "most multiply-adds of an architecture, in 10^9 at a 3x480x480 input",
+    above=0,
+    give="a positive number of GMAC",
+    optional=True,
+    group="reward",
+)
+BUDGET_PARAMS = Setting(
+    float,
+    "most parameters of an architecture",
+    above=0,
+    give="a positive number",
+    optional=True,
+    group="reward",
+)
 
 # A training.
 STEPS = Setting(int, "training steps", least=1, group="training")

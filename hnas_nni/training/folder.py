@@ -20,8 +20,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.model_file import save
-from hnas_nni.network.network import HNASNetwork
 from hnas_nni.output_folder import EPOCHS, SETTINGS, TENSORBOARD, OutputFolder, OutputFolderError
 from hnas_nni.settings.options import in_words
 from hnas_nni.training.settings import TrainingSettings
@@ -87,7 +87,7 @@ class TrainingFolder(OutputFolder):
             (self.path / name).unlink(missing_ok=True)
         shutil.rmtree(self.path / TENSORBOARD, ignore_errors=True)
 
-    def write_epoch(self, history: list[dict[str, float]], network: HNASNetwork) -> None:
+    def write_epoch(self, history: list[dict[str, float]], network: SuperResolutionNetwork) -> None:
         """Write the epochs so far, and the network if it is the best so far."""
         save(network, self.path / LAST)
         measured = [row["validation_psnr"] for row in history if not math.isnan(row.get("validation_psnr", math.nan))]

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from hnas_nni.data import ImagePair
 from hnas_nni.inference import NetworkModel
 from hnas_nni.inference.evaluation import evaluate
-from hnas_nni.network.network import HNASNetwork
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.training.batches import PatchBatches, restart
 from hnas_nni.training.images import make_sampler
 from hnas_nni.training.settings import TrainingSettings
@@ -55,7 +55,7 @@ class RetrainingModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: HNASNetwork,
+        network: SuperResolutionNetwork,
         settings: TrainingSettings,
         training: Sequence[ImagePair],
         validation: Sequence[ImagePair],
@@ -74,9 +74,9 @@ class RetrainingModule(pl.LightningModule):
         self._on_epoch = on_epoch
 
     @property
-    def result(self) -> HNASNetwork:
+    def result(self) -> SuperResolutionNetwork:
         """The network to measure and to save: the averaged one, if there is one."""
-        return self.network if self.averaged is None else cast(HNASNetwork, self.averaged.module)
+        return self.network if self.averaged is None else cast(SuperResolutionNetwork, self.averaged.module)
 
     def setup(self, stage: str) -> None:
         """Put the images on the device that Lightning has chosen."""

@@ -15,9 +15,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load
-from hnas_nni.network.network import HNASNetwork
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.training.checkpoint import EpochCheckpoint
 from hnas_nni.training.folder import TrainingFolder, is_first_process
@@ -122,9 +122,9 @@ def train(
     return Training(folder.weights, history)
 
 
-def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
+def _network(genotype: Genotype, settings: TrainingSettings) -> SuperResolutionNetwork:
     torch.manual_seed(settings.seed)
-    network = HNASNetwork(genotype, settings.scale, settings.channels, settings.layers)
+    network = genotype.build(settings.scale, settings.channels, settings.layers)
     if settings.first_weights == "interpolation":
         interpolate(network)
     if settings.init is not None:
@@ -132,7 +132,7 @@ def _network(genotype: Genotype, settings: TrainingSettings) -> HNASNetwork:
         if given.genotype != genotype:
             raise ValueError(f"--init: {settings.init}: is of another architecture; give weights of the same one")
         for name in ("channels", "layers"):
-            if getattr(given, name) != getattr(settings, name):
+            if getattr(given, name) != getattr(network, name):
                 raise ValueError(
                     f"--init: {settings.init}: has {name} {getattr(given, name)}, not {getattr(settings, name)}; "
                     f"give --{name} {getattr(given, name)}"

@@ -23,17 +23,18 @@ from typing import TYPE_CHECKING
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
+from hnas_nni.architecture.spaces import PAPER, SPACES
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.settings.options import add_options, given
 from hnas_nni.trial.client import OPTION
-from hnas_nni.trial.evaluation import evaluate
+from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
 
 if TYPE_CHECKING:
-    from hnas_nni.network.network import HNASNetwork
+    from torch import nn
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
         "Under NNI the architecture comes from the tuner; by hand it is --genotype.",
         epilog="example: python -m hnas_nni.trial --genotype HNAS-A --layers 12 --steps 200",
     )
-    parser.add_argument("--genotype", metavar="FILE", help="a genotype's JSON file, HNAS-A, HNAS-B, HNAS-C or random")
+    parser.add_argument(
+        "--genotype",
+        metavar="FILE",
+        help="a genotype's JSON file, HNAS-A, HNAS-B or HNAS-C; paper or efficient for a random one of that space",
+    )
     parser.add_argument(
         "--shared-weights", type=Path, metavar="FILE", help="database of shared weights (under NNI: the experiment's)"
     )
@@ -70,9 +75,9 @@ def _reward(options: argparse.Namespace, from_tuner: JointReward | None) -> Join
 
 def _genotype_by_hand(name: str | None, layers: int, seed: int) -> Genotype:
     if name is None:
-        raise ValueError("--genotype: give a genotype's file, HNAS-A, HNAS-B, HNAS-C or random")
-    if name == "random":
-        return Genotype.random(seed, layers)
+        raise ValueError("--genotype: give a genotype's file, HNAS-A, HNAS-B, HNAS-C, paper or efficient")
+    if name in SPACES:
+        return Genotype.random(seed, layers, SPACES[name])
     return published(name) or Genotype.from_json(name)
 
 
@@ -80,14 +85,12 @@ def _run_by_hand(options: argparse.Namespace, settings: TrialSettings) -> None:
     genotype = _genotype_by_hand(options.genotype, settings.layers, settings.seed)
     reward = _reward(options, None)
     print(genotype, file=sys.stderr)
-    result, network = evaluate(
-        genotype,
-        reward,
-        settings,
-        shared_weights=None if options.no_sharing else options.shared_weights,
-        report=lambda psnr: print(f"PSNR {psnr:.3f} dB", file=sys.stderr),
-    )
-    if options.output is not None:
+    training = Training(settings, None if options.no_sharing else options.shared_weights)
+    report = lambda psnr: print(f"PSNR {psnr:.3f} dB", file=sys.stderr)  # noqa: E731
+    result, network = evaluate(genotype, reward, training, report)
+    if network is None:
+        print(f"above the budget of {settings.bound()}: not trained", file=sys.stderr)
+    elif options.output is not None:
         _save(network, options.output)
     print(json.dumps(result.to_nni(genotype)))
 
@@ -98,25 +101,25 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
     if options.genotype is not None:
         raise ValueError("--genotype: only by hand; under NNI the tuner chooses the architecture")
     parameters = TrialParameters.from_nni(nni.get_next_parameter())
+    genotype, stage = parameters.genotype, parameters.stage
     folder = Path(os.environ["NNI_OUTPUT_DIR"])
-    shared_weights = options.shared_weights
-    if shared_weights is None and not options.no_sharing:
+    shared_weights = None if options.no_sharing else options.shared_weights
+    shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
+    experiment = experiment_folder(folder, nni.get_experiment_id()) if shares or stage is not None else None
+    if shares:
         from hnas_nni.trial.shared_weights import FILE_NAME
 
-        shared_weights = experiment_folder(folder, nni.get_experiment_id()) / FILE_NAME
-    result, network = evaluate(
-        parameters.genotype,
-        _reward(options, parameters.reward),
-        settings,
-        shared_weights=None if options.no_sharing else shared_weights,
-        number=nni.get_sequence_id(),
-        report=nni.report_intermediate_result,
-    )
-    _save(network, options.output or folder)
+        assert experiment is not None
+        shared_weights = experiment / FILE_NAME
+    training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment)
+    reward = _reward(options, parameters.reward)
+    result, network = evaluate(genotype, reward, training, nni.report_intermediate_result)
+    if network is not None:
+        _save(network, options.output or folder)
     nni.report_final_result(result.to_nni(parameters.genotype))
 
 
-def _save(network: HNASNetwork, folder: Path) -> None:
+def _save(network: nn.Module, folder: Path) -> None:
     from hnas_nni.network.model_file import save
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,45 +3,93 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.trial.checkpoints import checkpoint_path, go_on, leave
 from hnas_nni.trial.images import splits_of
+from hnas_nni.trial.parameters import STAGE, Stage
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.trial.settings import TrialSettings
+from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, TrialSettings
 
 if TYPE_CHECKING:
-    from hnas_nni.network.network import HNASNetwork
+    from torch import nn
+
+
+OVER_BUDGET = -1000.0
+"""Reward of an architecture at the budget's double; below any within, whatever the reward's settings are."""
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial reports: PSNR in dB on Y, multiply-adds in 10^9 at a 3x480x480 input, and the reward of both."""
+    """What a trial reports.
+
+    Parameters
+    ----------
+    reward
+        The reward.
+    psnr
+        In dB on Y, over all measured patches; None where the architecture is above the budget and was not trained.
+    gain
+        By how many dB that is more than bicubic interpolation of the same patches.
+    gmacs, params
+        Multiply-adds in 10^9 at a 3x480x480 input, and parameters.
+    steps
+        Training steps over all stages.
+    stage
+        Of successive halving, counted from 1; None in another search.
+    """
 
     reward: float
-    psnr: float
+    psnr: float | None
+    gain: float | None
     gmacs: float
     params: int
+    steps: int
+    stage: int | None = None
 
     def to_nni(self, genotype: Genotype) -> dict[str, Any]:
         """Return the final metric, a dict whose "default" is what NNI optimises."""
-        metric = {"default": self.reward, **asdict(self), "genotype": str(genotype)}
-        del metric["reward"]
-        return metric
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"default": fields.pop("reward"), **fields, "genotype": str(genotype)}
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trial needs to know besides its architecture.
+
+    Parameters
+    ----------
+    settings
+        How to train and measure.
+    shared_weights
+        Database of :class:`hnas_nni.trial.shared_weights.SharedWeights` to start from and give back to; None trains
+        from scratch. Of the paper's space alone.
+    number
+        Number of the trial, so that trials of one seed draw different batches.
+    stage
+        How far to go in a search by successive halving; None outside of one.
+    folder
+        The experiment's, where stages leave off and go on.
+    """
+
+    settings: TrialSettings
+    shared_weights: Path | None = None
+    number: int = 0
+    stage: Stage | None = None
+    folder: Path | None = None
 
 
 def evaluate(
     genotype: Genotype,
     reward: JointReward,
-    settings: TrialSettings,
-    *,
-    shared_weights: Path | None = None,
-    number: int = 0,
-    report: Any = None,
-) -> tuple[TrialResult, HNASNetwork]:
-    """Train an architecture for a few steps and measure it.
+    training: Training,
+    report: Callable[[float], object] | None = None,
+) -> tuple[TrialResult, nn.Module | None]:
+    """Train an architecture for some steps and measure it.
 
     Parameters
     ----------
@@ -49,72 +97,114 @@ def evaluate(
         The architecture.
     reward
         Joins PSNR and cost.
-    settings
+    training
         How to train and measure.
-    shared_weights
-        Database of :class:`hnas_nni.trial.shared_weights.SharedWeights` to start from and give back to; None trains
-        from scratch.
-    number
-        Number of the trial, so that trials of one seed draw different batches.
     report
         Called with each intermediate PSNR.
 
     Returns
     -------
     result, network
-        The figures, and the trained network.
+        The figures, and the trained network, plain torch; None where the architecture is above the budget.
 
     Raises
     ------
     ValueError
-        If settings, data, genotype or shared weights do not fit.
+        If settings, data, genotype, weights or budget do not fit.
     """
-    genotype.check_layers(settings.layers)
+    settings = training.settings
+    budget = settings.bound()
+    from hnas_nni.cost import cost_table
+
+    cost = cost_table(settings.scale, settings.channels, settings.layers)(genotype)
+    if budget is not None and not budget.fits(cost.gmacs, cost.params):
+        # Below any within: NNI's own strategies can't leave it out beforehand.
+        below = OVER_BUDGET * budget.excess(cost.gmacs, cost.params) / 2
+        return TrialResult(below, None, None, cost.gmacs, cost.params, steps=0), None
+    steps, psnr, gain, network = _train(genotype, training, report)
+    stage = None if training.stage is None else training.stage.number
+    result = TrialResult(reward(psnr, cost.gmacs), psnr, gain, cost.gmacs, cost.params, steps, stage)
+    return result, network
+
+
+def _train(
+    genotype: Genotype, training: Training, report: Callable[[float], object] | None
+) -> tuple[int, float, float, nn.Module]:
+    """Return the steps over all stages, PSNR, what that is above bicubic, and the network."""
     import torch
 
-    from hnas_nni.cost import cost_table
+    from hnas_nni.architecture.spaces import PAPER
     from hnas_nni.data import PatchSampler, fixed_patches
     from hnas_nni.network.devices import choose_device
-    from hnas_nni.network.first_weights import interpolate
-    from hnas_nni.network.network import HNASNetwork
-    from hnas_nni.training.step import Adam, cosine_learning_rate, patch_psnr, training_step
+    from hnas_nni.network.over_parameterised import collapse, expand
+    from hnas_nni.training.step import Adam, bicubic_psnr, cosine_learning_rate, patch_psnr, training_step
 
+    settings, stage = training.settings, training.stage
+    steps = settings.steps if stage is None else stage.steps
     device = choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    sizes = {"scale": settings.scale, "channels": settings.channels, "layers": settings.layers}
     splits = splits_of(settings)
-    seed = settings.seed + 100_003 * number
+    # Stages draw other batches than the ones before.
+    seed = settings.seed + 100_003 * training.number + (0 if stage is None else 7_368_787 * (stage.number - 1))
     torch.manual_seed(seed)
-    network = HNASNetwork(genotype, **sizes)
-    if settings.first_weights == "interpolation":
-        interpolate(network)
+    network = genotype.build(settings.scale, settings.channels, settings.layers)
     store = None
-    if shared_weights is not None:
-        from hnas_nni.trial.shared_weights import SharedWeights
-
-        store = SharedWeights(shared_weights, **sizes)
-        store.load_into(network)
+    if genotype.space is PAPER:
+        store = _start_paper_network(network, training)
+    elif training.shared_weights is not None:
+        raise ValueError("--shared-weights: only the paper's space shares weights between trials; leave it out")
     network.to(device)
-    sampler = PatchSampler(splits.weight, settings.scale, settings.patch, device, seed)
+    expand(network)
+    optimizer = Adam()
+    done_before = 0
+    if stage is not None and stage.number > 1:
+        done_before = go_on(_checkpoint(training, genotype), network, optimizer)
+    images = [*splits.weight, *splits.controller] if stage is not None and stage.all_images else splits.weight
+    sampler = PatchSampler(images, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
     low, high = fixed_patches(
         splits.controller, settings.scale, settings.patch, settings.measured_patches, settings.seed
     )
     low, high = low.to(device), high.to(device)
-    optimizer = Adam()
     psnr = math.nan
-    for step in range(settings.steps):
-        rate = cosine_learning_rate(step / settings.steps, settings.learning_rate, settings.learning_rate / 100)
-        training_step(network, optimizer, *sampler.sample(settings.batch), rate)
+    rate = settings.learning_rate or (PAPER_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE)
+    for step in range(steps):
+        now = cosine_learning_rate(step / steps, rate, rate / 100)
+        training_step(network, optimizer, *sampler.sample(settings.batch), now)
         done = step + 1
-        if done * settings.reports // settings.steps > step * settings.reports // settings.steps:
+        if done * settings.reports // steps > step * settings.reports // steps:
             psnr = patch_psnr(network, low, high, settings.scale, settings.batch)
             if not math.isfinite(psnr):
                 raise ValueError(f"--learning-rate: training diverged at step {done}; give a smaller one")
             if report is not None:
                 report(psnr)
+    if stage is not None:
+        leave(_checkpoint(training, genotype), network, optimizer, done_before + steps)
+    collapse(network)
     if store is not None:
         store.give_back(network)
-    cost = cost_table(settings.scale, settings.channels, settings.layers)(genotype)
-    return TrialResult(reward(psnr, cost.gmacs), psnr, cost.gmacs, cost.params), network
+    return done_before + steps, psnr, psnr - bicubic_psnr(low, high, settings.scale), network
+
+
+def _start_paper_network(network: Any, training: Training) -> Any:
+    """Give a network of the paper's space its first weights; returns the database that it shares, or None."""
+    from hnas_nni.network.first_weights import interpolate
+
+    if training.settings.first_weights == "interpolation":
+        interpolate(network)
+    if training.shared_weights is None or training.stage is not None:
+        return None
+    from hnas_nni.trial.shared_weights import SharedWeights
+
+    store = SharedWeights(
+        training.shared_weights, scale=network.scale, channels=network.channels, layers=network.layers
+    )
+    store.load_into(network)
+    return store
+
+
+def _checkpoint(training: Training, genotype: Genotype) -> Path:
+    if training.folder is None:
+        raise ValueError(f"{STAGE}: only within an experiment of NNI, in whose folder the weights lie")
+    return checkpoint_path(training.folder, genotype)

@@ -16,7 +16,7 @@ from nni.nas.evaluator.pytorch import DataLoader, Lightning, Trainer
 from torch import nn
 
 from hnas_nni.network.first_weights import interpolate
-from hnas_nni.network.network import HNASNetwork
+from hnas_nni.network.over_parameterised import collapse, expand
 from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, Setting, Settings, shared
 from hnas_nni.training.batches import PatchBatches
 from hnas_nni.training.quiet import silence_lightning
@@ -154,7 +154,7 @@ class SuperResolution(Lightning):
         Parameters
         ----------
         model
-            A :class:`hnas_nni.network.network.HNASNetwork`; it is trained in place.
+            From :meth:`hnas_nni.Genotype.build`, or what NNI froze; it is trained in place.
 
         Returns
         -------
@@ -163,9 +163,11 @@ class SuperResolution(Lightning):
         """
         # A trainer that has reached its last epoch does not train a second network.
         self.trainer = Trainer(**self._trainer_kwargs)
-        if self._interpolates and isinstance(model, HNASNetwork):
+        if self._interpolates:
             interpolate(model)
+        expand(model)
         self._measured.repetitions = 1
         super().evaluate(model)
+        collapse(model)
         result: TrialResult = self.module.result
         return result

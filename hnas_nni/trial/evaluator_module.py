@@ -20,10 +20,16 @@ from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.training.batches import PatchBatches, restart
-from hnas_nni.training.step import FIRST_LEARNING_RATE, cosine_learning_rate, patch_psnr, reconstruction_loss
+from hnas_nni.training.step import (
+    FIRST_LEARNING_RATE,
+    bicubic_psnr,
+    cosine_learning_rate,
+    patch_psnr,
+    reconstruction_loss,
+)
 from hnas_nni.trial.evaluation import TrialResult
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.trial.settings import TrialSettings
+from hnas_nni.trial.settings import PAPER_LEARNING_RATE
 
 
 class MeasuredPatches(NamedTuple):
@@ -58,9 +64,11 @@ class SuperResolutionModule(LightningModule):
         results = [result for result, _ in self._measurements]
         return TrialResult(
             reward=fmean(result.reward for result in results),
-            psnr=fmean(result.psnr for result in results),
+            psnr=fmean(result.psnr for result in results if result.psnr is not None),
+            gain=fmean(result.gain for result in results if result.gain is not None),
             gmacs=fmean(result.gmacs for result in results),
             params=round(fmean(result.params for result in results)),
+            steps=max(result.steps for result in results),
         )
 
     def set_model(self, model: nn.Module) -> None:
@@ -103,7 +111,7 @@ class SuperResolutionModule(LightningModule):
         """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides."""
         rate = self.settings["learning_rate"]
         if rate is None:
-            rate = TrialSettings.learning_rate if isinstance(self.model, HNASNetwork) else FIRST_LEARNING_RATE
+            rate = PAPER_LEARNING_RATE if isinstance(self.model, HNASNetwork) else FIRST_LEARNING_RATE
         total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -128,9 +136,11 @@ class SuperResolutionModule(LightningModule):
         genotype = _genotype(model)
         cost = cost_table(model.scale, model.channels, model.layers)(genotype)
         assert self.reward is not None
-        result = TrialResult(self.reward(psnr, cost.gmacs), psnr, cost.gmacs, cost.params)
+        gain = psnr - bicubic_psnr(*batch, model.scale)
+        reward = self.reward(psnr, cost.gmacs)
+        result = TrialResult(reward, psnr, gain, cost.gmacs, cost.params, self.trainer.global_step)
         self._measurements.append((result, genotype))
-        for name, value in zip(("default", "psnr", "gmacs", "params"), asdict(result).values(), strict=True):
+        for name, value in zip(("default", "psnr", "gain", "gmacs", "params"), asdict(result).values(), strict=False):
             self.log(name, float(value), prog_bar=name in {"default", "psnr"}, batch_size=1)
 
     def on_train_epoch_start(self) -> None:

@@ -6,11 +6,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hnas_nni.architecture.cells import is_int
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.trial.reward import JointReward
 
 LAMBDA = "lambda"
 COST_SCALE = "cost_scale"
+STAGE = "stage"
+STEPS = "steps"
+ALL_IMAGES = "all_images"
+OF_TUNER = (LAMBDA, COST_SCALE, STAGE, STEPS, ALL_IMAGES)
+"""What a tuner adds to an architecture."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a trial goes in a search by successive halving.
+
+    Parameters
+    ----------
+    number
+        Counted from 1; from the second on a trial goes on from the weights of the one before.
+    steps
+        To train on.
+    all_images
+        Train on the images that PSNR is read from as well, as the last stage does.
+    """
+
+    number: int
+    steps: int
+    all_images: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in ((STAGE, self.number), (STEPS, self.steps)):
+            if not is_int(value) or value < 1:
+                raise ValueError(f"{name}: {value!r} is not valid; a tuner gives an integer of at least 1")
+
+    def to_nni(self) -> dict[str, Any]:
+        """Return the entries that a tuner adds to its samples."""
+        return {STAGE: self.number, STEPS: self.steps, ALL_IMAGES: self.all_images}
 
 
 @dataclass(frozen=True)
@@ -23,10 +57,13 @@ class TrialParameters:
         The architecture to evaluate.
     reward
         How to reward it, or None where that is left to the trial's own options, as with NNI's built-in tuners.
+    stage
+        How far to go, or None where that is left to the trial's own options.
     """
 
     genotype: Genotype
     reward: JointReward | None = None
+    stage: Stage | None = None
 
     @classmethod
     def from_nni(cls, parameters: Mapping[str, Any]) -> TrialParameters:
@@ -41,7 +78,12 @@ class TrialParameters:
         reward = None
         if LAMBDA in sample:
             reward = JointReward(sample.pop(LAMBDA), sample.pop(COST_SCALE, JointReward.cost_scale))
-        return cls(Genotype.from_sample(sample), reward)
+        stage = None
+        if STAGE in sample:
+            if STEPS not in sample:
+                raise ValueError(f"{STEPS}: missing, but there is a {STAGE}")
+            stage = Stage(sample.pop(STAGE), sample.pop(STEPS), sample.pop(ALL_IMAGES, False))
+        return cls(Genotype.from_sample(sample), reward, stage)
 
 
 def reward_parameters(reward: JointReward) -> dict[str, float]:

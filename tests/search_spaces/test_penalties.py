@@ -124,7 +124,9 @@ def test_search_with_a_penalty_becomes_cheap(name: str, super_resolution: Callab
     space = make_space()
     strategy = make_penalised(name, space, scale=1.0)
     start: list[float] = []
-    evaluator = super_resolution(steps_per_epoch=6, architectures_per_epoch=6, batch=1, patch_size=8, measured_patches=1)
+    evaluator = super_resolution(
+        steps_per_epoch=6, architectures_per_epoch=6, batch=1, patch_size=8, measured_patches=1
+    )
     evaluator.module.on_train_start = lambda: start.append(float(strategy.penalty.profile({}).detach()))
     strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
     assert float(strategy.penalty.profile({}).detach()) < 0.9 * start[0]

@@ -1,0 +1,72 @@
+"""Where a search by successive halving leaves off an architecture and goes on with it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.files import replacing
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hnas_nni.training.step import Adam
+
+FOLDER = "stages"
+"""In the experiment's folder: a file for each architecture."""
+
+
+def checkpoint_path(folder: Path, genotype: Genotype) -> Path:
+    """Return the file of an architecture in an experiment's folder."""
+    name = hashlib.sha256(str(genotype).encode()).hexdigest()[:32]
+    return folder / FOLDER / f"{name}.pt"
+
+
+def leave(path: Path, network: nn.Module, optimizer: Adam, steps: int) -> None:
+    """Save a training, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        From :func:`checkpoint_path`; its folder is made.
+    network, optimizer
+        As they are being trained.
+    steps
+        Done so far, over all stages.
+    """
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(network), "steps": steps}
+        torch.save(state, temporary)
+
+
+def go_on(path: Path, network: nn.Module, optimizer: Adam) -> int:
+    """Load a training that :func:`leave` saved.
+
+    Returns
+    -------
+    int
+        Steps done so far.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it is damaged or another network's.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(network, state["optimizer"])
+        return int(state["steps"])
+    except FileNotFoundError:
+        raise ValueError(
+            f"{path}: no weights to go on from; successive halving needs trials that share the experiment's folder"
+        ) from None
+    except Exception as error:  # what torch raises for a damaged file is of many kinds
+        raise ValueError(f"{path}: can't go on from these weights ({error})") from error

@@ -1,0 +1,144 @@
+"""Successive halving: most trials are short, the best go on for longer (Jamieson & Talwalkar, 2016, arXiv 1502.07943).
+
+The rungs are climbed without waiting (Li et al., "ASHA", 2020, arXiv 1810.05934): as soon as all trials of a rung are
+started, the best of those that have ended go on, while others of it may still run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from hnas_nni.settings import Setting
+
+_POSITIVE = Setting(int, "of a rung", least=1)
+
+
+class Rung(NamedTuple):
+    """A stage of the search: how many trials it has, and for how many steps each trains on."""
+
+    trials: int
+    steps: int
+
+
+class Promotion(NamedTuple):
+    """What to try next: stage, counted from 1, the steps to train on, and which architecture, None for a new one."""
+
+    stage: int
+    steps: int
+    architecture: str | None
+
+
+@dataclass
+class _Entry:
+    """A trial of a stage: its reward, None while it runs."""
+
+    reward: float | None = None
+
+
+class SuccessiveHalving:
+    """Decides which architecture trains on, and for how long.
+
+    Architectures are known by text keys of the caller's.
+
+    Parameters
+    ----------
+    rungs
+        From the short trials to the trainings to the end.
+    """
+
+    def __init__(self, rungs: Sequence[Rung]) -> None:
+        self.rungs = tuple(rungs)
+        self._entries: list[dict[str, _Entry]] = [{} for _ in self.rungs]
+
+    def is_last(self, stage: int) -> bool:
+        """Whether a stage, counted from 1, is a training to the end; a search of one stage has none."""
+        return stage == len(self.rungs) > 1
+
+    def next(self) -> Promotion | None:
+        """Return what to try next; None when all is started.
+
+        Where too few of a rung have ended for another to go on, a new architecture is tried meanwhile.
+        """
+        for index, rung in enumerate(self.rungs):
+            if len(self._entries[index]) >= rung.trials:
+                continue
+            if index == 0:
+                return Promotion(1, rung.steps, None)
+            best = self._best_left(index - 1)
+            if best is not None:
+                return Promotion(index + 1, rung.steps, best)
+            if any(entry.reward is None for entries in self._entries for entry in entries.values()):
+                return Promotion(1, self.rungs[0].steps, None)
+        return None
+
+    def start(self, stage: int, architecture: str) -> None:
+        """Note that an architecture is being tried."""
+        self._entries[stage - 1].setdefault(architecture, _Entry())
+
+    def finish(self, stage: int, architecture: str, reward: float) -> None:
+        """Note a result."""
+        self._entries[stage - 1].setdefault(architecture, _Entry()).reward = reward
+
+    def fail(self, stage: int, architecture: str) -> None:
+        """Note that a trial gave no result: another takes its place, and it does not go on."""
+        self._entries[stage - 1].pop(architecture, None)
+        if stage > 1:
+            self._entries[stage - 2].pop(architecture, None)
+
+    def state_dict(self) -> list[dict[str, float | None]]:
+        """Return the rewards of each stage by architecture, None where a trial runs."""
+        return [{name: entry.reward for name, entry in entries.items()} for entries in self._entries]
+
+    def load_state_dict(self, state: Sequence[Mapping[str, float | None]]) -> None:
+        """Go on from :meth:`state_dict`.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another number of rungs.
+        """
+        if len(state) != len(self.rungs):
+            raise ValueError(f"state: was saved with {len(state)} rungs, not {len(self.rungs)}; give the same again")
+        self._entries = [{name: _Entry(reward) for name, reward in entries.items()} for entries in state]
+
+    def _best_left(self, index: int) -> str | None:
+        """Return the best of a rung that has not gone on."""
+        above = self._entries[index + 1]
+        left = {
+            name: entry.reward
+            for name, entry in self._entries[index].items()
+            if entry.reward is not None and name not in above
+        }
+        return max(left, key=lambda name: left[name]) if left else None
+
+
+def read_rungs(name: str, value: Any) -> tuple[Rung, ...]:
+    """Return the rungs that a user gave as ``[[trials, steps], ...]``.
+
+    Raises
+    ------
+    ValueError
+        If they are not of that form, or a later rung has more trials than the one before it.
+    """
+    wanted = "give [[trials, steps], ...], fewer trials from rung to rung, e.g. [[48, 500], [8, 2000], [2, 8000]]"
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"{name}: {value!r} is not valid; {wanted}")
+    rungs = []
+    for rung in value:
+        if not isinstance(rung, (list, tuple)) or len(rung) != 2:
+            raise ValueError(f"{name}: {rung!r} is not valid; {wanted}")
+        for number in rung:
+            _POSITIVE.check(name, number)
+        rungs.append(Rung(*rung))
+    if any(later.trials > earlier.trials for earlier, later in pairwise(rungs)):
+        raise ValueError(f"{name}: {value!r} is not valid; {wanted}")
+    return tuple(rungs)
+
+
+def check_rungs(name: str, value: Any) -> None:
+    """Raise ValueError unless a value is None or as :func:`read_rungs` takes it."""
+    if value is not None:
+        read_rungs(name, value)
