@@ -15,7 +15,12 @@ from search_spaces.json_file import search_space_text
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 1 if a checked file differs, 2 on bad input."""
     parser = argparse.ArgumentParser(prog="python -m search_spaces", description="The search space as JSON for nnictl.")
-    parser.add_argument("--layers", type=int, default=DEFAULT_LAYERS, help="number of blocks (default: %(default)s)")
+    parser.add_argument("--space", default="paper", help="paper or efficient (default: %(default)s)")
+    parser.add_argument(
+        "--layers",
+        type=int,
+        help=f"number of blocks (default: {DEFAULT_LAYERS} in the paper's space, searched in the efficient one)",
+    )
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--out", type=Path, metavar="FILE", help="write this file, instead of standard output")
     target.add_argument("--check", type=Path, metavar="FILE", help="only check that this file is up to date")
@@ -24,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from search_spaces import search_space_json
 
     try:
-        text = search_space_text(search_space_json(options.layers))
+        text = search_space_text(search_space_json(options.layers, options.space))
         if options.check:
             if options.check.read_text(encoding="utf-8") != text:
                 print(f"{options.check}: differs from the space; write it again with --out", file=sys.stderr)

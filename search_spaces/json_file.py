@@ -10,23 +10,27 @@ from typing import Any
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 
 
-def search_space_path(layers: int = DEFAULT_LAYERS) -> Path:
+def search_space_path(layers: int | None = None, space: str = "paper") -> Path:
     """Return the search-space file of this package; the choices are the same for every upscaling factor.
 
     Parameters
     ----------
     layers
-        L, the number of blocks: 6 or 12.
+        L, the number of blocks, in the paper's space: 6 or 12, 12 if not given.
+    space
+        "paper", or "efficient", whose L is searched.
 
     Raises
     ------
     FileNotFoundError
-        If there is no file for so many.
+        If there is no file of that kind.
     """
-    path = Path(__file__).with_name(f"hnas_{layers}_layers.json")
-    if not path.is_file():
+    name = f"hnas_{layers or DEFAULT_LAYERS}_layers" if space == "paper" else space
+    path = Path(__file__).with_name(f"{name}.json")
+    if not path.is_file() or (space != "paper" and layers is not None):
         raise FileNotFoundError(
-            f"{path.name}: no such search space; write one with 'python -m search_spaces --layers {layers} --out FILE'"
+            f"{path.name}: no such search space; write one with "
+            f"'python -m search_spaces --space {space} --layers {layers or DEFAULT_LAYERS} --out FILE'"
         )
     return path
 

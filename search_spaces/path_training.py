@@ -70,7 +70,7 @@ class PathTraining:
     def __init__(self, supernet: HNASSpace, *, bfloat16: bool = False, micro_batch: int | None = None) -> None:
         self.supernet = supernet
         self.optimizer = Adam()
-        self._device = supernet.tail.conv.weight.device
+        self._device = next(supernet.parameters()).device
         self._bfloat16 = bfloat16
         self._micro_batch = micro_batch
         self._trained = _TrainedParameters(supernet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hnas_nni.architecture.spaces import SPACES
 from hnas_nni.settings import Setting
 
 NORMALIZATION = Setting(
@@ -11,3 +12,6 @@ NORMALIZATION = Setting(
     group="network",
 )
 """What keeps features at one scale while searching, see :class:`search_spaces.HNASSpace`."""
+
+SPACE = Setting(str, "to search", choices=tuple(SPACES), group="network")
+"""Name of a search space, see :class:`search_spaces.HNASSpace`."""

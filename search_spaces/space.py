@@ -15,32 +15,44 @@ from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
 from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.network.base import check_network_size
+from hnas_nni.architecture.spaces import PAPER, SPACES
+from hnas_nni.network.base import SuperResolutionNetwork, check_network_size
+from hnas_nni.network.efficient_network import (
+    COLOURS,
+    EfficientStem,
+    efficient_tail,
+    interpolated,
+    weaken,
+)
 from hnas_nni.network.first_weights import divide_by_paths, show_image
 from hnas_nni.network.network import HNASNetwork, Stem, Tail
 from search_spaces.blocks import SearchableBlocks, load_fitting
 from search_spaces.compat.input_pick import InputPick, with_listed_inputs
 from search_spaces.labels import decision_labels
 from search_spaces.profiling import flops_result
-from search_spaces.settings import NORMALIZATION
+from search_spaces.settings import NORMALIZATION, SPACE
+
+_PAPER_CHANNELS = 8
 
 
 @profiler_leaf_module
 class HNASSpace(ModelSpace):
-    """All networks of L blocks of the hierarchical space (paper, section II), for any strategy of NNI.
+    """All networks of a hierarchical space (paper, section II), for any strategy of NNI.
 
     Labels are ``normal/input_2_0``, ``normal/op_2_0``, ..., ``upsampling/...`` for the two cells, which all
-    layers share, and ``upsample_position`` (1..L); :func:`search_spaces.decision_labels` lists them. Every
-    layer holds a normal and an upsampling cell; :meth:`freeze` leaves one of them.
+    layers share, ``depth`` and ``width`` where they are searched, and ``upsample_position`` (1..L);
+    :func:`search_spaces.decision_labels` lists them. Every layer holds a normal and an upsampling cell; :meth:`freeze`
+    leaves one of them.
 
     Parameters
     ----------
     scale
         Upscaling factor: 2, 3 or 4.
     channels
-        C, the channels of an operation; blocks hand on 4C (8 in the paper's search, 64 in its networks).
+        C, the channels of an operation. In the paper's space 8 if not given, as in its search (64 in its networks), and
+        blocks hand on 4C; in the efficient space it is searched if not given.
     layers
-        L, the number of blocks, at least 2.
+        L, the number of blocks, at least 2. In the paper's space 12 if not given; in the efficient space searched.
     normalization
         What keeps features at one scale while weights are shared. "none": nothing, the space holds the networks as they
         are. "mean": nodes average their two edges instead of adding them up, and weights start so that every
@@ -48,7 +60,10 @@ class HNASSpace(ModelSpace):
         faster. "batch": batch norm without parameters after each convolutional candidate and the cells' 1x1
         convolutions, as in the authors' search. The networks that :meth:`freeze` returns add up and have no batch norm.
         After "mean" what reads a node divides by the paths that lead to it, so that they are nearly as good as in the
-        supernet; after "batch" their weights are only a start.
+        supernet; after "batch" their weights are only a start. Of the paper's space alone.
+    space
+        "paper", or "efficient" with dense convolutions at low resolution and an interpolation of the input added
+        (:data:`hnas_nni.architecture.spaces.EFFICIENT`). One-shot supernets of the latter are of one C and L.
 
     Raises
     ------
@@ -64,26 +79,50 @@ class HNASSpace(ModelSpace):
     """
 
     def __init__(
-        self, scale: int = 2, channels: int = 8, layers: int = DEFAULT_LAYERS, normalization: str = "none"
+        self,
+        scale: int = 2,
+        channels: int | None = None,
+        layers: int | None = None,
+        normalization: str = "none",
+        space: str = "paper",
     ) -> None:
+        SPACE.check("space", space)
+        self.space = SPACES[space]
+        widths = self.space.widths if channels is None else ()
+        depths = self.space.depths if layers is None else ()
+        channels = channels or min(widths, default=_PAPER_CHANNELS)
+        layers = layers or max(depths, default=DEFAULT_LAYERS)
         check_network_size(scale, channels, layers)
         NORMALIZATION.check("normalization", normalization)
+        if normalization != "none" and self.space is not PAPER:
+            raise ValueError(f"normalization: {normalization!r} is for the paper's space alone; leave it out")
         super().__init__()
         self.scale = scale
         self.channels = channels
         self.layers = layers
+        self.sized = bool(depths or widths)
         self.normalization = normalization
-        self.stem = Stem(channels)
-        self.blocks = SearchableBlocks(scale, channels, layers, normalization=normalization)
-        self.tail = Tail(channels)
-        if normalization == "mean":
+        self.stem = Stem(channels) if self.space is PAPER else EfficientStem(channels)
+        self.blocks = SearchableBlocks(
+            scale, channels, layers, normalization=normalization, space=self.space, depths=depths, widths=widths
+        )
+        self.tail = Tail(channels) if self.space is PAPER else efficient_tail(channels)
+        if self.space is not PAPER:
+            weaken(self.tail)
+        elif normalization == "mean":
+            assert isinstance(self.stem, Stem) and isinstance(self.tail, Tail)
             show_image(self.stem, self.tail)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Upscale a batch by NNI's default choices: ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
-        return self.tail(self.blocks(self.stem(x)))
+        features = self.blocks(self.stem(x))
+        if self.space is PAPER:
+            return self.tail(features)
+        # A last block that upsamples has written the image itself.
+        image = features if features.shape[1] == COLOURS else self.tail(features)
+        return image + interpolated(x, self.scale)
 
-    def freeze(self, sample: dict[str, Any]) -> HNASNetwork:
+    def freeze(self, sample: dict[str, Any]) -> SuperResolutionNetwork:
         """Return the plain network of one architecture, the one that its :class:`~hnas_nni.Genotype` builds.
 
         It gets copies of its weights in this space, wherever shapes allow. That is all of them if a one-shot
@@ -103,10 +142,11 @@ class HNASSpace(ModelSpace):
         """
         self.validate(sample)
         genotype = self.blocks.genotype(with_listed_inputs(sample))
-        network = HNASNetwork(genotype, self.scale, self.channels, self.layers)
-        network.to(self.tail.conv.weight).train(self.training)
+        network: SuperResolutionNetwork = genotype.build(self.scale, self.channels, self.layers)
+        network.to(next(self.tail.parameters())).train(self.training)
         load_fitting(network, self.sub_state_dict(genotype))
         if self.normalization == "mean":
+            assert isinstance(network, HNASNetwork)
             divide_by_paths(network)
         return network
 
@@ -117,9 +157,9 @@ class HNASSpace(ModelSpace):
     def sub_state_dict(self, genotype: Genotype) -> dict[str, torch.Tensor]:
         """Return the weights of one architecture, under the names they have in the network that it builds."""
         parts = {
-            "stem": self.stem.state_dict(),
+            "stem": {} if self.sized else self.stem.state_dict(),
             "blocks": self.blocks.sub_state_dict(genotype),
-            "tail": self.tail.state_dict(),
+            "tail": {} if self.sized else self.tail.state_dict(),
         }
         return {f"{part}.{key}": weight for part, weights in parts.items() for key, weight in weights.items()}
 
@@ -173,10 +213,11 @@ class HNASSpace(ModelSpace):
         cls,
         sample: dict[str, Any],
         scale: int = 2,
-        channels: int = 8,
-        layers: int = DEFAULT_LAYERS,
+        channels: int | None = None,
+        layers: int | None = None,
         normalization: str = "none",
-    ) -> HNASNetwork:
+        space: str = "paper",
+    ) -> SuperResolutionNetwork:
         """Build the network of a sample without building the space; NNI does so in a trial. It is not normalized.
 
         Raises
@@ -184,15 +225,20 @@ class HNASSpace(ModelSpace):
         nni.mutable.SampleValidationError
             If a label is missing or a value is not in the space.
         """
-        own = {label: sample[label] for label in decision_labels() if label in sample}
+        SPACE.check("space", space)
+        own = {label: sample[label] for label in decision_labels(SPACES[space]) if label in sample}
         try:
-            return HNASNetwork(Genotype.from_sample(own), scale, channels, layers)
+            genotype = Genotype.from_sample(own)
         except GenotypeError as error:
             raise SampleValidationError(str(error)) from error
+        if genotype.space is not SPACES[space]:
+            raise SampleValidationError(f"the sample is of the {genotype.space.name} space, not of the {space} one")
+        network: SuperResolutionNetwork = genotype.build(scale, channels or _PAPER_CHANNELS, layers or DEFAULT_LAYERS)
+        return network
 
 
-def search_space_json(layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
-    """Return the space as nnictl's search space, read off :class:`HNASSpace`.
+def search_space_json(layers: int | None = None, space: str = "paper") -> dict[str, Any]:
+    """Return a space as nnictl's search space, read off :class:`HNASSpace`.
 
     Input picks are plain integers there. The labels stand in the order of the hierarchical controller. The choices are
     the same for every upscaling factor.
@@ -200,12 +246,16 @@ def search_space_json(layers: int = DEFAULT_LAYERS) -> dict[str, Any]:
     Parameters
     ----------
     layers
-        L, the number of blocks, at least 2.
+        L, the number of blocks, at least 2. Not given it is 12 in the paper's space and searched in the efficient one.
+    space
+        "paper" or "efficient".
 
     Raises
     ------
     ValueError
-        If layers are out of range.
+        If layers are out of range, or there is no such space.
     """
-    choices = HNASSpace(channels=1, layers=layers).simplify()
-    return {label: {"_type": "choice", "_value": list(choices[label].values)} for label in decision_labels()}
+    made = HNASSpace(channels=1 if space == "paper" else None, layers=layers, space=space)
+    choices = made.simplify()
+    labels = decision_labels(made.space)
+    return {label: {"_type": "choice", "_value": list(choices[label].values)} for label in labels if label in choices}

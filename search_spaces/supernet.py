@@ -12,7 +12,9 @@ from nni.nas.oneshot.pytorch.strategy import MutationHook
 from nni.nas.strategy import DARTS, ENAS, Proxyless
 from nni.nas.strategy.base import Strategy
 
+from hnas_nni.architecture.spaces import PAPER
 from search_spaces.compat.enas import mend_enas
+from search_spaces.compat.loose_end_cell import LooseEndCell
 from search_spaces.compat.penalty import mend_penalty
 from search_spaces.compat.proxyless_cell import ProxylessCell
 from search_spaces.supernet_blocks import DifferentiableBlocks, PathSamplingBlocks, ProxylessBlocks
@@ -31,6 +33,15 @@ def oneshot_hooks(strategy: Strategy, space: Any) -> list[MutationHook]:
     space
         The :class:`search_spaces.HNASSpace`.
     """
+    if space.space is not PAPER and isinstance(strategy, DARTS):
+        raise ValueError(
+            f"{type(strategy).__name__}: can't mix cells whose loose ends are added; in the efficient space use a "
+            "strategy that samples paths, as HierarchicalOneShot, RandomOneShot and ENAS"
+        )
+    if space.sized:
+        raise ValueError(
+            "HNASSpace: a one-shot supernet is of one depth and width; give HNASSpace(channels=..., layers=...)"
+        )
     if isinstance(strategy, DARTS):
         mend_penalty(strategy.penalty, space)
     if isinstance(strategy, Proxyless):
@@ -39,4 +50,4 @@ def oneshot_hooks(strategy: Strategy, space: Any) -> list[MutationHook]:
         return [DifferentiableBlocks.mutate]
     if isinstance(strategy, ENAS):
         mend_enas(strategy)
-    return [PathSamplingBlocks.mutate]
+    return [PathSamplingBlocks.mutate, LooseEndCell.mutate]

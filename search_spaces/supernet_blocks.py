@@ -10,7 +10,6 @@ from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
 from nni.nas.oneshot.pytorch.supermodule.proxyless import _ProxylessFunction
 from torch import nn
 
-from hnas_nni.network.network import run_blocks
 from search_spaces.blocks import SearchableBlocks
 from search_spaces.compat.proxyless_cell import draw_index
 
@@ -30,7 +29,8 @@ class _SupernetBlocks(SearchableBlocks, BaseSuperNetModule):
         if type(module) is not SearchableBlocks:
             return None
         cells = {"normal": module.normal, "upsampling": module.upsampling}
-        return cls._make(cls(module.scale, module.channels, module.layers, cells), memo, mutate_kwargs)
+        blocks = cls(module.scale, module.channels, module.layers, cells, space=module.space)
+        return cls._make(blocks, memo, mutate_kwargs)
 
     @classmethod
     def _make(cls, blocks: Any, memo: Memo, mutate_kwargs: dict[str, Any]) -> BaseSuperNetModule:
@@ -75,8 +75,7 @@ class PathSamplingBlocks(_SupernetBlocks):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the sampled architecture: ``(n, 4C, h, w)`` to ``(n, 4C, scale * h, scale * w)``."""
-        position = _sampled(self._sampled)
-        return run_blocks(self.blocks(position), position, x)
+        return self.run(_sampled(self._sampled), x)
 
 
 class _WeightedBlocks(_SupernetBlocks):
@@ -171,8 +170,7 @@ class ProxylessBlocks(_WeightedBlocks):
         )
 
     def _forward_path(self, index: int, x: torch.Tensor) -> torch.Tensor:
-        position = self.position.values[index]
-        return run_blocks(self.blocks(position), position, x)
+        return self.run(self.position.values[index], x)
 
 
 def _sampled(position: int | None) -> int:

@@ -191,17 +191,6 @@ ROWS = (
         first_weights=AS_BUILT,
     ),
     Operation(
-        name="gated_3x3",
-        cell="normal",
-        space=EFFICIENT,
-        factory=lazy("hnas_nni.network.efficient_operations:GatedConv"),
-        label="gated 3x3",
-        colour="#cc79a7",
-        reach=1,
-        whole_image=False,
-        first_weights=AS_BUILT,
-    ),
-    Operation(
         name="sub_pixel_3x3",
         cell="upsampling",
         space=EFFICIENT,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +14,7 @@ from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
 from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells
+from hnas_nni.network.over_parameterised import over_parameterise_later
 
 COLOURS = 3
 _TAIL_SHARE = 0.1
@@ -26,14 +29,22 @@ class EfficientStem(nn.Module):
     ----------
     channels
         C.
+
+    Raises
+    ------
+    ValueError
+        If there are not more channels than colours.
     """
 
     mean: torch.Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        if channels <= COLOURS:
+            raise ValueError(f"channels: {channels!r} is not valid; the efficient space needs at least {COLOURS + 1}")
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, COLOURS, 1, 1), persistent=False)
         self.conv = nn.Conv2d(COLOURS, channels, 3, padding=1)
+        over_parameterise_later(self.conv)
         self.activation = nn.PReLU(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -82,7 +93,8 @@ class EfficientNetwork(SuperResolutionNetwork):
     Parameters
     ----------
     genotype, scale, channels, layers
-        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on C channels.
+        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on C channels, which must be more than
+        the 3 of the image.
     """
 
     def __init__(
@@ -106,20 +118,44 @@ class EfficientNetwork(SuperResolutionNetwork):
             )
             for kind in block_cells(genotype.position, layers)
         )
-        self.tail = nn.Identity() if last else _tail(channels)
-        _weaken(self.blocks[-1] if last else self.tail)
+        self.tail = nn.Identity() if last else efficient_tail(channels)
+        weaken(self.blocks[-1] if last else self.tail)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Upscale a batch of RGB images in 0..1, ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
-        features = self.stem(x)
-        second_last = last = features
-        for index, block in enumerate(self.blocks, start=1):
-            if index == self.genotype.position:
-                second_last = last = block([features, last])
-            else:
-                second_last, last = last, block([second_last, last])
-        interpolated = F.interpolate(x, scale_factor=self.scale, mode="bicubic", align_corners=False)
-        return self.tail(last) + interpolated
+        features = run_efficient_blocks(self.blocks, self.genotype.position, self.stem(x))
+        return self.tail(features) + interpolated(x, self.scale)
+
+
+def run_efficient_blocks(blocks: Iterable[nn.Module], position: int, features: torch.Tensor) -> torch.Tensor:
+    """Run the blocks one after another, the one at `position` (from 1) on the stem's output and the last block's.
+
+    Parameters
+    ----------
+    blocks
+        The L blocks.
+    position
+        Which of them upsamples.
+    features
+        Output of the stem, ``(n, C, h, w)``.
+
+    Returns
+    -------
+    torch.Tensor
+        ``(n, 3, scale * h, scale * w)`` if the last block upsamples, else C channels.
+    """
+    second_last = last = features
+    for index, block in enumerate(blocks, start=1):
+        if index == position:
+            second_last = last = block([features, last])
+        else:
+            second_last, last = last, block([second_last, last])
+    return last
+
+
+def interpolated(x: torch.Tensor, scale: int) -> torch.Tensor:
+    """Return the images that the network's output is added to: bicubic interpolations."""
+    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
 
 
 def operation_module(kind: str, operation: str, source: int, channels: int, scale: int, out: int) -> nn.Module:
@@ -139,17 +175,19 @@ def cost_parts(scale: int, channels: int) -> CostParts:
 
     def ends(last: bool) -> list[CostPart]:
         stem = CostPart(EfficientStem(channels), COLOURS)
-        return [stem] if last else [stem, CostPart(_tail(channels), channels, high=True)]
+        return [stem] if last else [stem, CostPart(efficient_tail(channels), channels, high=True)]
 
     return CostParts(ends=ends, block=(), operation=operation)
 
 
-def _tail(channels: int) -> nn.Conv2d:
+def efficient_tail(channels: int) -> nn.Conv2d:
+    """Make the tail of networks that upsample before their last block: ``(n, C, h, w)`` to ``(n, 3, h, w)``."""
     return nn.Conv2d(channels, COLOURS, 3, padding=1)
 
 
 @torch.no_grad()
-def _weaken(module: nn.Module) -> None:
+def weaken(module: nn.Module) -> None:
+    """Let what writes the image begin weakly, in place."""
     for conv in module.modules():
         if isinstance(conv, nn.Conv2d):
             conv.weight *= _TAIL_SHARE

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from hnas_nni.network.over_parameterised import over_parameterise_later
@@ -40,27 +39,6 @@ class CollapsibleConv(PlainConv):
         over_parameterise_later(self[0])
 
 
-class GatedConv(nn.Module):
-    """3x3 convolution that is its own attention, without weights of its own (SPAN, arXiv 2311.12770, equation 2).
-
-    ``(y + x) * (sigmoid(y) - 1/2)`` for the convolution's output y.
-
-    Parameters
-    ----------
-    channels, scale
-        C, and the network's upscaling factor.
-    """
-
-    def __init__(self, channels: int, scale: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Compute ``(n, C, h, w)`` from the same."""
-        y = self.conv(x)
-        return (y + x) * (torch.sigmoid(y) - 0.5)
-
-
 class SubPixel(nn.Sequential):
     """Convolution to ``s^2 * out`` channels and pixel shuffle (ESPCN, arXiv 1609.05158); the identity at scale 1.
 
@@ -77,6 +55,7 @@ class SubPixel(nn.Sequential):
             super().__init__()
             return
         conv = nn.Conv2d(channels, out * scale**2, kernel_size, padding=kernel_size // 2)
+        over_parameterise_later(conv)
         tail: list[Any] = [nn.PixelShuffle(scale)]
         if out == channels:
             tail.append(nn.PReLU(out))

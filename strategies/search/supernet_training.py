@@ -55,7 +55,7 @@ class SupernetTraining:
         self.supernet = supernet
         self.policy = policy
         self._scale = settings.scale
-        self._device = supernet.tail.conv.weight.device
+        self._device = next(supernet.parameters()).device
         self._paths = PathTraining(
             supernet, bfloat16=settings.precision == "bf16", micro_batch=_micro_batch(settings, self._device)
         )
