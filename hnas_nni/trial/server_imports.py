@@ -13,8 +13,9 @@ from types import ModuleType
 MODULES = (
     "numpy",
     "torch",
-    # NNI, and what it loads when a trial speaks to its manager.
+    # NNI, and what it loads when a trial speaks to its manager, over HTTP or in files.
     "nni",
+    "nni.runtime.trial_command_channel.v3",
     "nni.runtime.trial_command_channel.local_legacy",
     # What opening a PNG or JPEG file, and counting multiply-adds, load.
     "PIL.JpegImagePlugin",

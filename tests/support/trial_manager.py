@@ -1,4 +1,4 @@
-"""A process that starts trials as NNI's manager does: from a script each, in bash, told by the environment."""
+"""A process that starts trials as NNI's manager does: in bash, told by the environment, and with files for results."""
 
 from __future__ import annotations
 
