@@ -6,12 +6,16 @@ import importlib
 import os
 import random
 import sys
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 MODULES = (
     "numpy",
     "torch",
-    # NNI, and what it loads when a trial speaks to its manager.
+    # NNI, and what it loads when a trial speaks to its manager, over HTTP or in files.
     "nni",
+    "nni.runtime.trial_command_channel.v3",
     "nni.runtime.trial_command_channel.local_legacy",
     # What opening a PNG or JPEG file, and counting multiply-adds, load.
     "PIL.JpegImagePlugin",
@@ -62,23 +66,46 @@ def load() -> None:
 
 
 def adapt() -> None:
-    """Bring the modules of a forked process into the state that an import in this process would have given them.
+    """Bring the modules of a forked process into the state that imports in this process would have given them.
 
-    NNI reads the environment as it is imported: who the trial is goes from ``nni.runtime.env_vars`` into the modules
-    that import its two tuples and into ``nni.trial``, whose functions read it there. Its log goes to the trial's
-    folder from then on, as does what is printed. Random generators start anywhere, each time.
+    Random generators start anywhere, each time. NNI is to the trial a module that is still to be imported: from then
+    on, and not before, what is printed goes to the log in the trial's folder.
     """
     import numpy
-    from nni.runtime import env_vars, log
 
-    names = ("trial_env_vars", "dispatcher_env_vars")
-    before = {name: getattr(env_vars, name) for name in names}
-    importlib.reload(env_vars)
-    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "nni"]:
-        for name in names:
-            if vars(module).get(name) is before[name]:
-                setattr(module, name, getattr(env_vars, name))
-    importlib.reload(sys.modules["nni.trial"])
-    log._init_logger()
     random.seed()
     numpy.random.seed()
+    sys.meta_path.insert(0, _ImportOfNNI(sys.modules.pop("nni")))
+
+
+class _ImportOfNNI(MetaPathFinder, Loader):
+    """Gives the NNI that the server has imported to the first who imports it, as this process's own.
+
+    NNI reads the environment as it is imported: who the trial is goes from ``nni.runtime.env_vars`` into the modules
+    that import its two tuples, and into ``nni.trial``, whose functions read it there.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._spec = module.__spec__
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name == "nni" else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.meta_path.remove(self)
+        module.__spec__ = self._spec
+        from nni.runtime import env_vars, log
+
+        names = ("trial_env_vars", "dispatcher_env_vars")
+        before = {name: getattr(env_vars, name) for name in names}
+        importlib.reload(env_vars)
+        for one in [module for name, module in sys.modules.items() if name.partition(".")[0] == "nni"]:
+            for name in names:
+                if vars(one).get(name) is before[name]:
+                    setattr(one, name, getattr(env_vars, name))
+        importlib.reload(sys.modules["nni.trial"])
+        log._init_logger()
