@@ -17,7 +17,7 @@ sys.dont_write_bytecode = False
 # before torch is loaded, and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# What NNI's ENAS and PolicyBasedRL learn with compiles itself in every process, for seconds; here it gets a few numbers.
+# What NNI's ENAS and PolicyBasedRL learn with compiles itself in every process, for seconds; here it gets few numbers.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 pytest_plugins = [

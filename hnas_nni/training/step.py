@@ -157,10 +157,12 @@ def patch_psnr(network: nn.Module, lr: Tensor, hr: Tensor, scale: int, batch: in
     from hnas_nni.metrics import psnr_y_batch
 
     training = network.training
-    network.eval()
+    if training:  # a supernet has thousands of modules to tell, which can take longer than to measure a path
+        network.eval()
     values = [
         psnr_y_batch(network(low.float().div(255)), high, scale)
         for low, high in zip(lr.split(batch), hr.split(batch), strict=True)
     ]
-    network.train(training)
+    if training:
+        network.train()
     return float(torch.cat(values).mean())
