@@ -59,6 +59,7 @@ def main() -> None:
         batch=8,
         epochs=options.epochs if one_shot else 1,
         steps_per_epoch=options.steps,
+        architectures_per_epoch=max(options.steps // 2, 1),
         seed=options.seed,
         accelerator="cpu",
     )
@@ -96,7 +97,7 @@ def _options() -> argparse.Namespace:
         ("trials", 8, "architectures of a multi-trial search"),
         ("concurrency", 2, "trials at a time"),
         ("epochs", 10, "epochs of a one-shot search"),
-        ("steps", 40, "training steps of a trial, or of an epoch of a one-shot search"),
+        ("steps", 40, "training steps of a trial, or of an epoch of a one-shot search (its controller: half)"),
         ("layers", 6, "L, blocks of a network"),
         ("channels", 6, "C, channels of an operation"),
         ("seed", 0, "of the controller, weights and batches"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -243,7 +243,7 @@ class _HierarchicalModule(BaseOneShotLightningModule):
             self._advance_lr_schedulers_impl(batch_idx, "step")
         elif self.trainer.current_epoch >= self.warmup_epochs:
             architectures = self.policy.draw(self.architectures)
-            rewards = [self._reward(architecture, [batch]) for architecture in architectures]
+            rewards = self._measure(architectures, [batch])
             self._rewards.append(self.policy.learn(architectures, rewards)["reward"])
         return output
 
@@ -270,10 +270,9 @@ class _HierarchicalModule(BaseOneShotLightningModule):
     def on_train_end(self) -> None:
         """Derive architectures: draw some from the policy, measure and rank them."""
         batches = self._validation_batches()
-        measured = [
-            (architecture.sample, self._reward(architecture, batches))
-            for architecture in self.policy.draw_distinct(self.candidates)
-        ]
+        architectures = self.policy.draw_distinct(self.candidates)
+        samples = [architecture.sample for architecture in architectures]
+        measured = zip(samples, self._measure(architectures, batches), strict=True)
         self.ranking = sorted(measured, key=lambda pair: -pair[1])
         super().on_train_end()
 
@@ -304,12 +303,17 @@ class _HierarchicalModule(BaseOneShotLightningModule):
         return dict(self.policy.statistics().network)
 
     @torch.no_grad()
-    def _reward(self, architecture: Architecture, batches: Iterable[Any]) -> float:
-        """Mean of the evaluator's metric over batches on the device."""
-        self.policy.activate(architecture)
-        rewards = []
+    def _measure(self, architectures: Sequence[Architecture], batches: Sequence[Any]) -> list[float]:
+        """Each architecture's mean of the evaluator's metric over batches on the device."""
         training = self.training_module.training
         self.training_module.eval()
+        rewards = [self._reward(architecture, batches) for architecture in architectures]
+        self.training_module.train(training)
+        return rewards
+
+    def _reward(self, architecture: Architecture, batches: Sequence[Any]) -> float:
+        self.policy.activate(architecture)
+        rewards = []
         for index, batch in enumerate(batches):
             with _collected(self.training_module) as metrics:
                 self.training_module.validation_step(batch, index)
@@ -319,7 +323,6 @@ class _HierarchicalModule(BaseOneShotLightningModule):
                     f"but {', '.join(sorted(metrics)) or 'nothing'}; give one of these"
                 )
             rewards.append(float(metrics[self.reward_metric_name]))
-        self.training_module.train(training)
         reward = sum(rewards) / len(rewards)
         return reward if self.penalty is None else self.penalty(reward, architecture.sample)[0]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def run(home: Path, script: str, *options: object, **variables: str) -> str:
     return done.stdout
 
 
+@pytest.fixture
+def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Does as :func:`run` in this process, which has loaded torch and NNI already."""
+
+    def run_here(script: str, *options: object) -> str:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.chdir(REPOSITORY)
+        monkeypatch.setattr(sys, "argv", [f"examples/{script}", *map(str, options)])
+        runpy.run_path(str(EXAMPLES / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run_here
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_tells_the_command_of_the_readme(script: str, tmp_path: Path) -> None:
     shown = run(tmp_path, script, "--help")
@@ -64,9 +80,9 @@ def test_search_with_python_multi_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_search_with_python_one_shot(tmp_path: Path) -> None:
+def test_search_with_python_one_shot(tmp_path: Path, run_here: Callable[..., str]) -> None:
     options = ("--strategy", "one-shot", "--epochs", 2, "--steps", 2, "--layers", 2, "--channels", 2)
-    shown = run(tmp_path, "search_with_python.py", "--out", tmp_path / "found", *options)
+    shown = run_here("search_with_python.py", "--out", tmp_path / "found", *options)
     rewards = [float(reward) for reward in re.findall(r"^\d\. reward (\S+), upsampling at block [12]$", shown, re.M)]
     assert len(rewards) == 3 and rewards == sorted(rewards, reverse=True)
     _check_winner(tmp_path / "found", layers=2)
@@ -94,11 +110,11 @@ def test_own_operations(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_own_data(tmp_path: Path) -> None:
+def test_own_data(tmp_path: Path, run_here: Callable[..., str]) -> None:
     """The printed PSNRs are those of bicubic and of the network that was trained, on images it did not learn from."""
     out = tmp_path / "mine"
     options = ("--epochs", 1, "--training-epochs", 1, "--training-steps", 2, "--steps", 2)
-    shown = run(tmp_path, "own_data.py", "--out", out, *options, "--layers", 2, "--channels", 2)
+    shown = run_here("own_data.py", "--out", out, *options, "--layers", 2, "--channels", 2)
     counts = [int(number) for number in re.findall(r"(\d+) (?:weights|controller|validation)", shown)]
     others = {path.stem: read_image(path) for path in (out / "others").iterdir()}
     assert counts[2] == len(others) and sum(counts[:2]) <= len(list((out / "images").iterdir()))
@@ -140,10 +156,10 @@ def test_own_data_takes_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_own_reward(tmp_path: Path) -> None:
+def test_own_reward(tmp_path: Path, run_here: Callable[..., str]) -> None:
     out = tmp_path / "found"
     options = ("--trials", 2, "--steps", 2, "--layers", 2, "--channels", 2, "--side", 24, "--repetitions", 3)
-    shown = run(tmp_path, "own_reward.py", "--out", out, *options, "--price", 0.5)
+    shown = run_here("own_reward.py", "--out", out, *options, "--price", 0.5)
     trials = [json.loads(line) for line in (out / "trials.jsonl").read_text().splitlines()]
     assert len(trials) == 2
     for trial in trials:

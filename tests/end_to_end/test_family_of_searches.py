@@ -35,6 +35,7 @@ def family(run_experiment: RunExperiment, tmp_path_factory: pytest.TempPathFacto
         },
         "trialCommand": _COMMAND,
         "maxTrialNumber": len(LAMBDAS),
+        "trialConcurrency": len(LAMBDAS),
         "tuner": {"name": "GridSearch"},
     }
     with run_experiment(tmp_path_factory.mktemp("family"), config) as experiment:

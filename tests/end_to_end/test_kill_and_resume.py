@@ -16,7 +16,7 @@ from hnas_nni.searches import read_experiment
 from hnas_nni.trial.shared_weights import FILE_NAME, SharedWeights
 from strategies.tuner import STATE_FILE
 
-TRIALS = 5
+TRIALS = 4
 ADDED = ("lambda", "cost_scale")
 
 

@@ -109,7 +109,7 @@ def test_nnis_tpe_needs_the_mend() -> None:
 
 
 def test_search_with_tpe_by_nnictl(run_experiment: RunExperiment, tmp_path: Path) -> None:
-    config = miniature_config(tmp_path, trials=4)
+    config = miniature_config(tmp_path, trials=2)
     tuner = ExperimentConfig.load(REPOSITORY / "examples" / "tuners" / "tpe.yml").tuner
     config["tuner"] = {
         "className": tuner.class_name,
@@ -119,6 +119,6 @@ def test_search_with_tpe_by_nnictl(run_experiment: RunExperiment, tmp_path: Path
     with run_experiment(tmp_path, config) as experiment:
         experiment.wait("DONE")
         metrics = final_metrics(experiment)
-    assert len(metrics) == 4
+    assert len(metrics) == 2
     for metric in metrics.values():
         assert Genotype.from_string(metric["genotype"]).position <= 3

@@ -30,7 +30,7 @@ def make_space() -> HNASSpace:
 
 def make_penalised(name: str, space: HNASSpace, profiler: type[Any] = FlopsProfiler, scale: float = 1.0) -> Any:
     penalty = ExpectationProfilerPenalty(profiler(space, IMAGE), baseline=1.0, scale=scale)
-    return getattr(nni_strategies, name)(penalty=penalty, arc_learning_rate=0.3)
+    return getattr(nni_strategies, name)(penalty=penalty, arc_learning_rate=0.5)
 
 
 def settle_on(space: HNASSpace, genotype: Genotype) -> None:
@@ -124,9 +124,8 @@ def test_search_with_a_penalty_becomes_cheap(name: str, super_resolution: Callab
     space = make_space()
     strategy = make_penalised(name, space, scale=1.0)
     start: list[float] = []
-    evaluator = super_resolution(
-        steps_per_epoch=6, architectures_per_epoch=6, batch=1, patch_size=8, measured_patches=1
-    )
+    steps = {"steps_per_epoch": 4, "architectures_per_epoch": 4}
+    evaluator = super_resolution(**steps, batch=1, patch_size=8, measured_patches=1)
     evaluator.module.on_train_start = lambda: start.append(float(strategy.penalty.profile({}).detach()))
     strategy(RawFormatModelSpace.from_model(space, evaluator), SequentialExecutionEngine())
     assert float(strategy.penalty.profile({}).detach()) < 0.9 * start[0]
@@ -148,7 +147,7 @@ def test_enas_takes_the_cost_of_each_sample_off_its_reward(super_resolution: Cal
     profiler = FlopsProfiler(space, IMAGE)
     penalty = SampleProfilerPenalty(profiler, baseline=1e5, scale=-2.0)
     evaluator = super_resolution(steps_per_epoch=1, architectures_per_epoch=4)
-    strategy = nni_strategies.ENAS(batches_per_update=2, penalty=penalty)
+    strategy = nni_strategies.ENAS(batches_per_update=4, penalty=penalty)
     seen: list[tuple[float, int]] = []
     original = penalty.forward
 

@@ -23,7 +23,7 @@ from hnas_nni.training.step import patch_psnr
 from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace
 
-CHANNELS, LAYERS, TRIALS = 4, 3, 4
+CHANNELS, LAYERS, TRIALS = 4, 2, 4
 REWARD = JointReward(0.2, 5.0)
 """Mostly the cost, of which a search of seconds can learn something."""
 
@@ -39,7 +39,7 @@ MULTI_TRIAL = {
 
 ONE_SHOT = {
     "RandomOneShot": {},
-    "ENAS": {"batches_per_update": 2},
+    "ENAS": {"batches_per_update": 2, "update_kwargs": {"batch_size": 32, "repeat": 1, "update_times": 1}},
     "DARTS": {"arc_learning_rate": 0.1},
     "GumbelDARTS": {"arc_learning_rate": 0.1},
     "Proxyless": {"arc_learning_rate": 0.1},
@@ -95,7 +95,7 @@ def test_one_shot_strategy(name: str, super_resolution: Callable[..., Any]) -> N
     if name in DIFFERENTIABLE:  # whose loss has no cost in it, unless a penalty puts it there
         arguments["penalty"] = {"profiler": FlopsProfiler(space, torch.zeros(1, 3, 8, 8)), "baseline": 1e5}
     evaluator = super_resolution(
-        steps_per_epoch=6,
+        steps_per_epoch=4,
         batch=1,
         patch_size=16,
         architectures_per_epoch=4,

@@ -15,7 +15,7 @@ from nni_experiment import RunningExperiment
 from hnas_nni.trial import TrialSettings
 from hnas_nni.trial.reward import JointReward
 
-TRIALS = 6
+TRIALS = 4
 REWARD = JointReward(0.6)
 SETTINGS = TrialSettings(layers=3, channels=4, steps=4, batch=2, patch=24, measured_patches=4, reports=2, threads=1)
 SIZES = {"scale": SETTINGS.scale, "channels": SETTINGS.channels, "layers": SETTINGS.layers}
