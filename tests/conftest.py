@@ -17,11 +17,7 @@ sys.dont_write_bytecode = False
 # before torch is loaded, and for the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-<<<<<<< HEAD
-# What NNI's ENAS and PolicyBasedRL learn with compiles itself in each process, for seconds; here for a few numbers.
-=======
 # What NNI's ENAS and PolicyBasedRL learn with compiles itself in every process, for seconds; here it gets few numbers.
->>>>>>> suite
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 pytest_plugins = [

@@ -166,8 +166,8 @@ def patch_psnr(network: nn.Module, lr: Tensor, hr: Tensor, scale: int, batch: in
         psnr_y_batch(network(low.float().div(255)), high, scale)
         for low, high in zip(lr.split(batch), hr.split(batch), strict=True)
     ]
-<<<<<<< HEAD
-    network.train(training)
+    if training:
+        network.train()
     return pooled_psnr(torch.cat(values))
 
 
@@ -175,8 +175,3 @@ def bicubic_psnr(lr: Tensor, hr: Tensor, scale: int) -> float:
     """Return what :func:`patch_psnr` is of bicubic interpolation, in dB."""
     bicubic = nn.Upsample(scale_factor=scale, mode="bicubic", align_corners=False)
     return patch_psnr(bicubic, lr, hr, scale, len(lr))
-=======
-    if training:
-        network.train()
-    return float(torch.cat(values).mean())
->>>>>>> suite
