@@ -27,12 +27,13 @@ def make_path_supernet(
     *,
     seed: int,
     device: str | torch.device = "cpu",
+    space: str = "paper",
 ) -> HNASSpace:
     """Make the path-sampled supernet of :class:`HNASSpace`, its weights drawn by the seed and by nothing else."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        space = HNASSpace(scale, channels, layers, normalization)
-        return RandomOneShot().mutate_model(space).to(device)
+        made = HNASSpace(scale, channels, layers, normalization, space)
+        return RandomOneShot().mutate_model(made).to(device)
 
 
 class PathChoice:

@@ -17,7 +17,8 @@ from hnas_nni.trial.budget import Budget
 from strategies.budget import affordable_choices
 from strategies.controller import HierarchicalController
 from strategies.exploration import Choices, draw_candidates, draw_unseen
-from strategies.layout import SpaceLayout
+from strategies.first_proposals import plain_stacks
+from strategies.layout import LayoutError, SpaceLayout
 from strategies.policy_gradient import PolicyGradient
 from strategies.predictor import RewardPredictor
 from strategies.settings import PolicySettings
@@ -43,7 +44,8 @@ class SearchAgent:
     hidden_size, conditioned
         As for :class:`HierarchicalController`.
     budget
-        What an architecture may cost; nothing above it is proposed or learnt. None for no bound.
+        What an architecture may cost; nothing above it is proposed or learnt. None for no bound. In the efficient space
+        the plain stacks that fill it are proposed first.
 
     Raises
     ------
@@ -71,6 +73,7 @@ class SearchAgent:
         budget: Budget | None = None,
     ) -> None:
         self._affordable = affordable_choices(layout, budget)
+        self._first = [] if budget is None else _first_proposals(layout, budget)
         self._nothing_left = False
         with torch.random.fork_rng(devices=[]):  # what else runs in this process keeps its own randomness
             torch.manual_seed(seed)
@@ -99,6 +102,12 @@ class SearchAgent:
     def propose(self, number: int = 1) -> list[dict[str, Any]]:
         """Return architectures, label -> value, that were not proposed before while there are such."""
         controller = self.policy.controller
+        first = [choices for choices in self._first if choices not in self.seen][:number]
+        self.seen.update(first)
+        if len(first) == number:
+            return [self.layout.decode(choices) for choices in first]
+        if first:
+            return [*(self.layout.decode(choices) for choices in first), *self.propose(number - len(first))]
         with _one_thread():
             if self.policy.settings.candidates == 1 or not self._results:
                 choices = self._draw_unseen(number)
@@ -181,6 +190,17 @@ class SearchAgent:
         best = int(self._predictor.promise(candidates).argmax())
         self.seen.add(tuple(candidates[best].tolist()))
         return candidates[best : best + 1]
+
+
+def _first_proposals(layout: SpaceLayout, budget: Budget) -> list[Choices]:
+    """Return the plain stacks that fill a budget, as far as they are in the space."""
+    found = []
+    for stack in plain_stacks(budget):
+        try:
+            found.append(tuple(layout.encode(stack.to_sample())))
+        except LayoutError:  # another space, or one whose sizes are other ones
+            continue
+    return found
 
 
 def result_key(sample: Mapping[str, Any], reward: float) -> str:

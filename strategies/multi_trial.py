@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from nni.mutable import SampleValidationError
@@ -14,10 +15,11 @@ from nni.nas.space import ExecutableModelSpace, ModelStatus
 from nni.nas.strategy.base import Strategy
 
 from hnas_nni.settings import Setting
+from hnas_nni.trial.budget import Budget
 from search_spaces.compat.engine import mend_engine
 from strategies.agent import SearchAgent, result_key
 from strategies.levels import SpaceChoices
-from strategies.settings import GIVE_UP_AFTER, SMALL_BUDGET, ControllerSettings, learning_settings
+from strategies.settings import GIVE_UP_AFTER, SMALL_BUDGET, BudgetSettings, ControllerSettings, learning_settings
 
 _logger = logging.getLogger("nni.hnas")
 
@@ -71,6 +73,9 @@ class HierarchicalRL(Strategy):
         to learn nothing from it.
     give_up_after
         Stop with an error when so many trials failed and none succeeded.
+    budget, budget_params
+        The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters of an architecture of
+        :class:`search_spaces.HNASSpace`: nothing above is proposed. The reward is the evaluator's.
     **learning
         As for :class:`PolicySettings`.
 
@@ -100,6 +105,8 @@ class HierarchicalRL(Strategy):
         hidden_size: int = 100,
         reward_for_failure: float | None = None,
         give_up_after: int = 4,
+        budget: float | None = None,
+        budget_params: float | None = None,
         **learning: Any,
     ) -> None:
         super().__init__()
@@ -108,6 +115,7 @@ class HierarchicalRL(Strategy):
         if reward_for_failure is not None:
             _REWARD_FOR_FAILURE.check("reward_for_failure", reward_for_failure)
         GIVE_UP_AFTER.check("give_up_after", give_up_after)
+        self.budget = BudgetSettings(budget, budget_params)
         self.reward_for_failure = reward_for_failure
         self.give_up_after = give_up_after
         self._choices: SpaceChoices | None = None
@@ -203,11 +211,17 @@ class HierarchicalRL(Strategy):
             seed=settings.seed,
             hidden_size=settings.hidden_size,
             conditioned=settings.conditioned,
+            budget=self._bound(model_space),
         )
         mend_engine(engine)
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
         return model_space
+
+    def _bound(self, model_space: ExecutableModelSpace) -> Budget | None:
+        """Return the budget for networks of the space's sizes."""
+        sizes = {name: getattr(model_space, name, None) for name in ("scale", "channels", "layers")}
+        return replace(self.budget, **{name: size for name, size in sizes.items() if size is not None}).bound()
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.FinalMetric, self._on_metric)

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from hnas_nni.trial.budget import Budget
 from search_spaces.path_training import PathChoice
+from strategies.budget import affordable_choices
 from strategies.controller import HierarchicalController
 from strategies.layout import NETWORK_LEVEL
 from strategies.levels import SpaceChoices
@@ -19,6 +21,8 @@ from strategies.settings import CONTROLLER, PolicySettings
 
 _ATTEMPTS = 50
 _STATISTICS_SAMPLES = 32
+_EVEN = 1e6
+"""How much flatter than the policy uniform draws under a budget are."""
 
 
 class Architecture(NamedTuple):
@@ -66,6 +70,8 @@ class SupernetPolicy:
         Decides the controller's first weights and all draws.
     accepts
         Tells whether a sample of NNI may be drawn; None for all.
+    budget
+        What an architecture may cost; nothing above it is drawn. None for no bound.
 
     Raises
     ------
@@ -86,6 +92,7 @@ class SupernetPolicy:
         levels: Mapping[str, Any] | None = None,
         seed: int = 0,
         accepts: Callable[[dict[str, Any]], bool] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         CONTROLLER.check("controller", controller)
         self._choices = SpaceChoices(supernet, levels)
@@ -95,7 +102,10 @@ class SupernetPolicy:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = HierarchicalController(
-                self._choices.layout, hidden_size=hidden_size, conditioned=controller == "hierarchical"
+                self._choices.layout,
+                hidden_size=hidden_size,
+                conditioned=controller == "hierarchical",
+                affordable=affordable_choices(self._choices.layout, budget),
             )
         self.policy = PolicyGradient(network, **asdict(learning))
         self.generator = torch.Generator().manual_seed(seed)
@@ -120,7 +130,9 @@ class SupernetPolicy:
 
     def _draw(self, n: int) -> list[Architecture]:
         decisions = self._choices.layout.decisions
-        if self.uniform:
+        if self.uniform and self.policy.controller.affordable is not None:
+            choices = self.policy.controller.sample(n, self.generator, flatten=_EVEN).choices
+        elif self.uniform:
             columns = [torch.randint(len(d.values), (n,), generator=self.generator) for d in decisions]
             choices = torch.stack(columns, dim=1)
         else:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from hnas_nni.architecture.spaces import POSITION_LABEL
+from hnas_nni.architecture.spaces import PAPER, POSITION_LABEL
 from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device
@@ -150,6 +150,7 @@ class WeightSharingSearch:
             controller=settings.controller,
             relative=settings.relative,
             seed=settings.seed,
+            budget=settings.bound(),
         )
         self.training = SupernetTraining(supernet, self.policy, settings, self._splits.validation)
         self._samplers = [
@@ -262,13 +263,15 @@ class WeightSharingSearch:
             self.policy, self.training, settings.reward(), settings.candidates, settings.rank_by, self._progress
         )
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.training.supernet.state_dict().items()}
-        sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers", "normalization")}
+        sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers")}
+        sizes |= {"space": settings.space, "normalization": settings.supernet_normalization}
         with replacing(self.folder.path / SUPERNET) as temporary:
             save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
         save(self.training.supernet.freeze(ranking[0].genotype.to_sample()), self.folder.path / WINNER_WEIGHTS)
-        self.folder.write_published(
-            measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
-        )
+        if settings.space == PAPER.name:
+            self.folder.write_published(
+                measure_paper_networks(self.policy, self.training, settings.reward(), settings.layers)
+            )
         self.folder.write_architectures(ranking)
         return ranking
 

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import Any
 
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.settings import EMBEDDED, Setting, Settings, shared
+from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.reward import JointReward
-from search_spaces.settings import NORMALIZATION
+from search_spaces.settings import NORMALIZATION, SPACE
 from strategies.settings import (
     BASELINE_DECAY,
     CONTROLLER,
@@ -69,7 +71,10 @@ class SearchSettings(Settings):
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(8)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)
-    normalization: str = NORMALIZATION("mean")
+    space: str = SPACE(PAPER.name, help="search space: the paper's, or the efficient one")
+    normalization: str = NORMALIZATION("mean", help=f"{NORMALIZATION.help}; in the efficient space always none")
+    budget: float | None = shared.BUDGET(None)
+    budget_params: float | None = shared.BUDGET_PARAMS(None)
     reward_lambda: float = shared.REWARD_LAMBDA(JointReward.weight)
     cost_scale: float = shared.COST_SCALE(JointReward.cost_scale)
     epochs: int = shared.EPOCHS(400, help="turns of weights and controller")
@@ -149,6 +154,17 @@ class SearchSettings(Settings):
             baseline_decay=self.baseline_decay,
             normalize_advantage=self.normalize_advantage,
         )
+
+    @property
+    def supernet_normalization(self) -> str:
+        """What keeps the supernet's features at one scale; the efficient space needs nothing."""
+        return self.normalization if self.space == PAPER.name else "none"
+
+    def bound(self) -> Budget | None:
+        """Return the budget, None if there is none."""
+        if self.budget is None and self.budget_params is None:
+            return None
+        return Budget(self.budget, self.budget_params, self.scale, self.channels, self.layers)
 
     def reward(self) -> JointReward:
         """Return the joint reward."""

@@ -24,9 +24,10 @@ def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") 
         settings.scale,
         settings.channels,
         settings.layers,
-        settings.normalization,
+        settings.supernet_normalization,
         seed=settings.seed,
         device=device,
+        space=settings.space,
     )
 
 
@@ -103,7 +104,7 @@ class SupernetTraining:
 
 
 def _micro_batch(settings: SearchSettings, device: torch.device) -> int | None:
-    if settings.normalization == "batch":
+    if settings.supernet_normalization == "batch":
         return None
     if settings.micro_batch or device.type != "cpu":
         return settings.micro_batch or None
