@@ -44,8 +44,9 @@ class SearchAgent:
     hidden_size, conditioned
         As for :class:`HierarchicalController`.
     budget
-        What an architecture may cost; nothing above it is proposed or learnt. None for no bound. In the efficient space
-        the plain stacks that fill it are proposed first.
+        What an architecture may cost; nothing above it is proposed or learnt. None for no bound.
+    start_with_stacks
+        Whether the plain stacks that fill the budget are proposed first, in the efficient space.
 
     Raises
     ------
@@ -71,9 +72,10 @@ class SearchAgent:
         hidden_size: int = 100,
         conditioned: bool = True,
         budget: Budget | None = None,
+        start_with_stacks: bool = True,
     ) -> None:
         self._affordable = affordable_choices(layout, budget)
-        self._first = [] if budget is None else _first_proposals(layout, budget)
+        self._first = [] if budget is None or not start_with_stacks else _first_proposals(layout, budget)
         self._nothing_left = False
         with torch.random.fork_rng(devices=[]):  # what else runs in this process keeps its own randomness
             torch.manual_seed(seed)

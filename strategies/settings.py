@@ -33,6 +33,7 @@ CONTROLLER = Setting(
 )
 GIVE_UP_AFTER = Setting(int, "stop with an error when so many trials failed and none succeeded", least=1)
 
+START_WITH_STACKS = Setting(bool, "under a budget, try the plain stacks that fill it first")
 RUNGS = Setting(list, "of successive halving, [[trials, steps], ...]", test=check_rungs, optional=True)
 
 CONTROLLER_LEARNING_RATE = Setting(float, "of Adam", above=0, give="a positive number", group="controller")

@@ -28,6 +28,7 @@ from strategies.settings import (
     GIVE_UP_AFTER,
     RUNGS,
     SMALL_BUDGET,
+    START_WITH_STACKS,
     BudgetSettings,
     ControllerSettings,
     PolicySettings,
@@ -57,6 +58,7 @@ class _Settings(ControllerSettings):
         str, "what becomes of rewards", choices=("maximize",), give="maximize, as rewards are"
     )("maximize")
     rungs: Sequence[Sequence[int]] | None = RUNGS(None)
+    start_with_stacks: bool = START_WITH_STACKS(True)
 
 
 class HierarchicalTuner(Tuner):
@@ -97,6 +99,9 @@ class HierarchicalTuner(Tuner):
         from their own weights for another 2,000, and the best 2 of these for another 8,000, on all images. Then the
         experiment ends. The policy learns from the first rung alone, whose rewards are comparable. Left out, every
         trial is a new architecture and has the steps of its command.
+    start_with_stacks : bool, optional
+        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first;
+        true. The search then never ends below them.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
@@ -186,6 +191,7 @@ elite_weight, candidates : optional
                 hidden_size=settings.hidden_size,
                 conditioned=settings.conditioned,
                 budget=self._budget,
+                start_with_stacks=settings.start_with_stacks,
             )
             try:
                 self._restore()

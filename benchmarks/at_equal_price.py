@@ -1,0 +1,258 @@
+"""What a search finds against what one would write by hand at that price, all trained alike.
+
+    python benchmarks/at_equal_price.py --images BSDS500/train --test Set5 --test Set14 --out results.jsonl
+
+For each budget and seed: a search by trials as ``nnictl create --config config.yml`` runs it, successive halving
+included; random search, the same without a controller and without first proposals; the plain stack at its best width and
+depth, chosen by trainings of as many steps as a trial's; the same of collapsible convolutions; ESPCN, FSRCNN and the
+paper's cells as wide as fits. The winner of each is then trained from scratch: the same images, steps and batches for
+all. Everything computes on one thread in this process. Each result is written at once, and what is in the file is not
+computed again; ``--table`` prints it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from at_equal_price_parts.plain_networks import Written, espcn, fsrcnn, plain_stacks, widest
+from torch import nn
+
+from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
+from hnas_nni.cost import cost_table, profile
+from hnas_nni.data import ImagePair, PatchSampler, load_pairs
+from hnas_nni.metrics import psnr_y
+from hnas_nni.network.first_weights import interpolate
+from hnas_nni.network.over_parameterised import collapse, expand
+from hnas_nni.training.step import Adam, cosine_learning_rate, training_step
+from hnas_nni.trial import TrialSettings
+from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.evaluation import Training, evaluate
+from hnas_nni.trial.parameters import TrialParameters
+from search_spaces import search_space_json
+from strategies import HierarchicalTuner
+from strategies.first_proposals import plain_stacks as collapsible_stacks
+
+SCALE = 2
+PATCH, BATCH = 48, 16
+RATE = 1e-3
+RUNGS = [[32, 400], [6, 1500]]
+
+
+class Bench:
+    """The images, the test sets and the file of results."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.out: Path = options.out
+        self.images = load_pairs(options.images, SCALE, minimum_size=PATCH)
+        self.tests = {Path(test).name: load_pairs(test, SCALE) for test in options.test}
+        self.rows = read(self.out)
+
+    def row(self, **key: Any) -> dict[str, Any] | None:
+        """Return the result of that budget, seed and name, if there is one."""
+        return next((row for row in self.rows if all(row[name] == value for name, value in key.items())), None)
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Keep a result."""
+        self.rows.append(row)
+        with open(self.out, "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        print(json.dumps(row), flush=True)
+
+    def train(self, build: Callable[[], nn.Module], steps: int, seed: int) -> tuple[nn.Module, float]:
+        """Train a network from scratch; returns it and the CPU seconds."""
+        torch.manual_seed(seed)
+        network = build()
+        expand(network)
+        sampler = PatchSampler(self.images, SCALE, PATCH, seed=seed)
+        optimizer, start = Adam(), time.process_time()
+        for step in range(steps):
+            rate = cosine_learning_rate(step / steps, RATE, RATE / 100)
+            training_step(network, optimizer, *sampler.sample(BATCH), rate)
+        collapse(network)
+        return network, time.process_time() - start
+
+    def psnrs(self, network: nn.Module) -> dict[str, float]:
+        """Return the PSNR on each test set."""
+        return {name: statistics.fmean(_psnr(network, pair) for pair in pairs) for name, pairs in self.tests.items()}
+
+
+def _psnr(network: nn.Module, pair: ImagePair) -> float:
+    low = torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        image = (network(low).clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).numpy()
+    return psnr_y(image, pair.hr, SCALE)
+
+
+def search(bench: Bench, budget: float, seed: int, evenly: bool) -> tuple[Genotype, float]:
+    """Search by trials; returns the best of the last rung, and the CPU seconds."""
+    start = time.process_time()
+    settings = TrialSettings(
+        data=str(bench.options.images), patch=PATCH, batch=BATCH, limit=bench.options.limit, threads=1, seed=seed
+    )
+    arguments: dict[str, Any] = {"candidates": 1, "entropy_weight": 0.0, "learning_rate": 1e-9} if evenly else {}
+    tuner = HierarchicalTuner(budget=budget, rungs=RUNGS, seed=seed, start_with_stacks=not evenly, **arguments)
+    tuner.update_search_space(search_space_json(space="efficient"))
+    best: tuple[float, Genotype] | None = None
+    with tempfile.TemporaryDirectory() as folder:
+        number = 0
+        while samples := tuner.generate_multiple_parameters([number]):
+            parameters = TrialParameters.from_nni(samples[0])
+            assert parameters.reward is not None and parameters.stage is not None
+            # The images of the search are those of its weights and of its measurements; none are the test sets'.
+            stage = replace(parameters.stage, all_images=False)
+            training = Training(settings, None, number, stage, Path(folder))
+            result, _ = evaluate(parameters.genotype, parameters.reward, training)
+            tuner.receive_trial_result(number, samples[0], result.to_nni(parameters.genotype))
+            if stage.number == len(RUNGS) and (best is None or result.reward > best[0]):
+                best = (result.reward, parameters.genotype)
+            print(f"  {number} {stage.number} {result.psnr:.3f} {result.gmacs:.2f} {parameters.genotype}", flush=True)
+            number += 1
+    assert best is not None
+    return best[1], time.process_time() - start
+
+
+def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Yield the rows of a budget and seed by name, and what finds the network of each."""
+
+    def by_trials(evenly: bool) -> dict[str, Any]:
+        genotype, seconds = search(bench, budget, seed, evenly)
+        return {"network": str(genotype), "search_seconds": round(seconds)}
+
+    def best_of(networks: Iterator[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
+        measured, seconds = {}, 0.0
+        for name, build in networks:
+            network, took = bench.train(build, RUNGS[1][1], seed)
+            measured[name] = bench.psnrs(network)[next(iter(bench.tests))]
+            seconds += took
+        return {"network": max(measured, key=lambda name: measured[name]), "search_seconds": round(seconds)}
+
+    yield "found by trials", lambda: by_trials(evenly=False)
+    yield "plain stack", lambda: best_of((stack.name, stack.build) for stack in plain_stacks(budget, SCALE))
+    yield (
+        "collapsible stack",
+        lambda: best_of((str(stack), stack.build) for stack in collapsible_stacks(Budget(gmacs=budget))),
+    )
+    yield "random search", lambda: by_trials(evenly=True)
+    yield "ESPCN", lambda: {"network": widest(espcn, budget, SCALE).name, "search_seconds": 0}
+    yield "FSRCNN", lambda: {"network": widest(fsrcnn, budget, SCALE).name, "search_seconds": 0}
+    yield "paper's cells", lambda: {"network": _paper(budget), "search_seconds": 0}
+
+
+def _paper(budget: float) -> str:
+    """Return the dearest of the paper's networks within a budget, of 6 blocks."""
+    fitting = {}
+    for genotype in (HNAS_A, HNAS_B, HNAS_C):
+        for width in range(3, 65):
+            placed = replace(genotype, position=6, depth=6, width=width)
+            gmacs = cost_table(SCALE)(placed).gmacs
+            if gmacs <= budget:
+                fitting[gmacs] = str(placed)
+    return fitting[max(fitting)] if fitting else ""
+
+
+def build_of(name: str, budget: float) -> Callable[[], nn.Module]:
+    """Return what builds the network of a result."""
+    if name.startswith("Genotype"):
+        genotype = Genotype.from_string(name)
+
+        def build() -> nn.Module:
+            network: nn.Module = genotype.build(SCALE)
+            interpolate(network)
+            return network
+
+        return build
+    written: list[Written] = [*plain_stacks(budget, SCALE), widest(espcn, budget, SCALE), widest(fsrcnn, budget, SCALE)]
+    return next(found for found in written if found.name == name).build
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the results in a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the results as a Markdown table, mean and range over the seeds."""
+    groups: dict[tuple[float, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[row["budget"], row["name"]].append(row)
+    tests = list(rows[0]["psnr"]) if rows else []
+    yield f"| budget (GMAC) | | {' | '.join(tests)} | GMAC | parameters | seeds | CPU s to find, to train |"
+    yield "|---|---|" + "---|" * (len(tests) + 4)
+    for (budget, name), found in sorted(groups.items(), key=lambda item: (item[0][0], -_mean(item[1], tests[0]))):
+        cells = []
+        for test in tests:
+            values = [row["psnr"][test] for row in found]
+            spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.2f}{spread}")
+        cost = " | ".join((f"{found[0]['gmacs']:.2f}", f"{found[0]['params']:,}"))
+        seconds = ", ".join(
+            str(round(statistics.fmean(row[kind] for row in found))) for kind in ("search_seconds", "training_seconds")
+        )
+        yield f"| {budget:g} | {name} | {' | '.join(cells)} | {cost} | {len(found)} | {seconds} |"
+
+
+def _mean(rows: list[dict[str, Any]], test: str) -> float:
+    return statistics.fmean(row["psnr"][test] for row in rows)
+
+
+def main() -> None:
+    """Measure what is missing, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, help="folder of training images")
+    parser.add_argument("--test", action="append", default=[], help="a test set; the first chooses among stacks")
+    parser.add_argument("--budgets", type=float, nargs="+", default=[4.0, 1.0, 16.0], help="in GMAC")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rows", nargs="+", help="only these, by name")
+    parser.add_argument("--steps", type=int, default=10_000, help="of the last training (default: 10000)")
+    parser.add_argument("--limit", type=int, default=0, help="images of the searches (default: all)")
+    parser.add_argument("--out", type=Path, required=True, help="file of results")
+    parser.add_argument("--table", action="store_true", help="only print the table")
+    options = parser.parse_args()
+    if options.table:
+        print("\n".join(table(read(options.out))))
+        return
+    torch.set_num_threads(1)
+    bench = Bench(options)
+    for seed in options.seeds:
+        for budget in options.budgets:
+            for name, find in candidates(bench, budget, seed):
+                if (options.rows and name not in options.rows) or bench.row(budget=budget, seed=seed, name=name):
+                    continue
+                found = find()
+                if not found["network"]:
+                    continue
+                build = build_of(found["network"], budget)
+                network, seconds = bench.train(build, options.steps, seed)
+                with torch.device("meta"):
+                    cost = profile(build(), torch.zeros(1, 3, 480, 480))
+                bench.write(
+                    {
+                        "budget": budget,
+                        "seed": seed,
+                        "name": name,
+                        **found,
+                        "gmacs": cost.gmacs,
+                        "params": cost.params,
+                        "steps": options.steps,
+                        "psnr": bench.psnrs(network),
+                        "training_seconds": round(seconds),
+                    }
+                )
+    print("\n".join(table(bench.rows)))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NNI_FRAMEWORK", "none")
+    main()
