@@ -1,7 +1,7 @@
 """Networks that people write by hand, in plain torch, made for a budget: the comparators of a search.
 
-All add bicubic interpolation of the input to their output, as the efficient space does, and what writes the image starts
-at a tenth of torch's weights.
+All add bicubic interpolation of the input to their output, as the efficient space does, and what writes the image
+starts at a tenth of torch's weights.
 """
 
 from __future__ import annotations
