@@ -53,6 +53,19 @@ class SuccessiveHalving:
         self.rungs = tuple(rungs)
         self._entries: list[dict[str, _Entry]] = [{} for _ in self.rungs]
 
+    @property
+    def trials(self) -> int:
+        """How many trials there are in all, if none fails."""
+        return sum(rung.trials for rung in self.rungs)
+
+    @property
+    def done(self) -> bool:
+        """Whether every trial has ended."""
+        return all(
+            len(entries) >= rung.trials and all(entry.reward is not None for entry in entries.values())
+            for entries, rung in zip(self._entries, self.rungs, strict=True)
+        )
+
     def is_last(self, stage: int) -> bool:
         """Whether a stage, counted from 1, is a training to the end; a search of one stage has none."""
         return stage == len(self.rungs) > 1

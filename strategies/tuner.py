@@ -34,6 +34,7 @@ from strategies.settings import (
     PolicySettings,
 )
 from strategies.successive_halving import SuccessiveHalving, read_rungs
+from strategies.tuner_progress import TunerProgress
 
 if TYPE_CHECKING:
     from strategies.agent import SearchAgent
@@ -151,6 +152,7 @@ elite_weight, candidates : optional
         rungs = self._settings.rungs
         self._halving = None if rungs is None else SuccessiveHalving(read_rungs("rungs", rungs))
         self._running: dict[int, dict[str, Any]] = {}
+        self._progress = TunerProgress(None if self._halving is None else self._halving.trials)
         self._failures = 0
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
@@ -238,6 +240,9 @@ elite_weight, candidates : optional
         with self._lock:
             self._learn(parameters, value)
             self._save()
+            self._progress.tell(parameters, value, self._reward_of(value))
+            if self._halving is not None and self._halving.done:
+                self._progress.end()
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Count failed trials; the policy learns nothing from them."""

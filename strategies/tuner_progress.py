@@ -1,0 +1,57 @@
+"""What people see of a search while ``nnictl create --foreground`` runs: a line for each result, then what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from nni.runtime.env_vars import dispatcher_env_vars
+
+
+class TunerProgress:
+    """Tells on standard output, which NNI's manager hands on to the terminal, how far a search is.
+
+    Parameters
+    ----------
+    trials
+        How many results are expected; None if that is not known.
+    """
+
+    def __init__(self, trials: int | None) -> None:
+        self._trials = trials
+        self._results = 0
+        self._best: tuple[float, str] | None = None
+        self._started = time.monotonic()
+
+    def tell(self, parameters: Mapping[str, Any], value: Any, reward: float) -> None:
+        """Say what a trial's final result is, and the best so far."""
+        self._results += 1
+        line = _result(value, reward)
+        if self._best is None or reward > self._best[0]:
+            self._best = reward, line
+            line += "   best so far"
+        of = f"/{self._trials}" if self._trials else ""
+        stage = f"stage {parameters['stage']}, {parameters['steps']} steps: " if "stage" in parameters else ""
+        _print(f"{self._results:4}{of}  {stage}{line}")
+
+    def end(self) -> None:
+        """Say what was found and what to do next."""
+        if self._best is None:
+            return
+        minutes, seconds = divmod(round(time.monotonic() - self._started), 60)
+        _print(f"\nfound in {minutes} min {seconds} s: {self._best[1]}")
+        _print("next:  hnas best --weights model.safetensors   the trained network")
+        _print("       hnas report                             the search as a web page")
+
+
+def _result(value: Any, reward: float) -> str:
+    if not isinstance(value, Mapping) or "psnr" not in value or "gmacs" not in value:
+        return f"reward {reward:.4g}"
+    gain = f" ({value['gain']:+.2f} over bicubic)" if "gain" in value else ""
+    return f"{value['psnr']:.2f} dB{gain}, {value['gmacs']:.2f} GMAC"
+
+
+def _print(line: str) -> None:
+    if dispatcher_env_vars.SDK_PROCESS == "dispatcher":
+        print(line, flush=True)
