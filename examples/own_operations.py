@@ -49,7 +49,7 @@ def main() -> None:
         epochs=options.epochs,
         weight_steps=options.steps,
         controller_steps=options.steps // 2,
-        candidates=20,
+        candidates=options.candidates,
         threads=options.threads,
     )
     ranking = WeightSharingSearch(settings, options.out).run()
@@ -72,6 +72,7 @@ def _options() -> argparse.Namespace:
     for name, default, text in (
         ("epochs", 10, "turns of weights and controller"),
         ("steps", 20, "steps of the weights in an epoch; the controller does half as many"),
+        ("candidates", 20, "architectures that are ranked at the end"),
         ("layers", 6, "L, blocks of a network"),
         ("channels", 6, "C, channels of an operation"),
         ("threads", 1, "CPU threads"),

@@ -57,7 +57,7 @@ class Sizes:
 
 
 REHEARSAL = Sizes(
-    layers=3,
+    layers=2,
     channels=4,
     batch=2,
     patch=24,

@@ -38,7 +38,7 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_rehearsal(tmp_path: Path) -> None:
     """Every part but the tests, which run of themselves, gives its rows and its section of the page."""
     parts = ["search_steps", "shared_search", "full_size", "throughput", "random_stacks"]
-    done = run("--device", "cpu", "--minutes", "0.1", "--out", str(tmp_path / "out"), "--parts", *parts)
+    done = run("--device", "cpu", "--minutes", "0.02", "--out", str(tmp_path / "out"), "--parts", *parts)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "out" / "page.md").read_text()
     assert done.stdout.rstrip("\n") == page.rstrip("\n")

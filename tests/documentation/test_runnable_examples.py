@@ -90,7 +90,7 @@ def test_search_with_python_one_shot(tmp_path: Path, run_here: Callable[..., str
 
 @pytest.mark.slow
 def test_own_operations(tmp_path: Path) -> None:
-    options = ("--epochs", 1, "--steps", 2, "--layers", 2, "--channels", 2)
+    options = ("--epochs", 1, "--steps", 2, "--candidates", 4, "--layers", 2, "--channels", 2)
     shown = run(tmp_path, "own_operations.py", "--out", tmp_path / "found", *options)
     assert re.search(r"^candidates of the normal cell: identity, .*, rcab, convnext$", shown, re.M)
     assert re.search(r"^candidates of the upsampling cell: .*, subpixel, resize_conv$", shown, re.M)
