@@ -17,6 +17,7 @@ MODULES = (
     "nni",
     "nni.runtime.trial_command_channel.v3",
     "nni.runtime.trial_command_channel.local_legacy",
+    "netrc",
     # What opening a PNG or JPEG file, and counting multiply-adds, load.
     "PIL.JpegImagePlugin",
     "PIL.PngImagePlugin",
