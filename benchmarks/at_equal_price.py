@@ -26,15 +26,12 @@ from typing import Any
 
 import torch
 from at_equal_price_parts.plain_networks import Written, espcn, fsrcnn, plain_stacks, widest
+from at_equal_price_parts.training import BATCH, PATCH, SCALE, Images, read
 from torch import nn
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.cost import cost_table, profile
-from hnas_nni.data import ImagePair, PatchSampler, load_pairs
-from hnas_nni.metrics import psnr_y
 from hnas_nni.network.first_weights import interpolate
-from hnas_nni.network.over_parameterised import collapse, expand
-from hnas_nni.training.step import Adam, cosine_learning_rate, training_step
 from hnas_nni.trial import TrialSettings
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.evaluation import Training, evaluate
@@ -43,20 +40,16 @@ from search_spaces import search_space_json
 from strategies import HierarchicalTuner
 from strategies.first_proposals import plain_stacks as collapsible_stacks
 
-SCALE = 2
-PATCH, BATCH = 48, 16
-RATE = 1e-3
 RUNGS = [[32, 400], [6, 1500]]
 
 
-class Bench:
+class Bench(Images):
     """The images, the test sets and the file of results."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options.images, options.test)
         self.options = options
         self.out: Path = options.out
-        self.images = load_pairs(options.images, SCALE, minimum_size=PATCH)
-        self.tests = {Path(test).name: load_pairs(test, SCALE) for test in options.test}
         self.rows = read(self.out)
 
     def row(self, **key: Any) -> dict[str, Any] | None:
@@ -69,30 +62,6 @@ class Bench:
         with open(self.out, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
-
-    def train(self, build: Callable[[], nn.Module], steps: int, seed: int) -> tuple[nn.Module, float]:
-        """Train a network from scratch; returns it and the CPU seconds."""
-        torch.manual_seed(seed)
-        network = build()
-        expand(network)
-        sampler = PatchSampler(self.images, SCALE, PATCH, seed=seed)
-        optimizer, start = Adam(), time.process_time()
-        for step in range(steps):
-            rate = cosine_learning_rate(step / steps, RATE, RATE / 100)
-            training_step(network, optimizer, *sampler.sample(BATCH), rate)
-        collapse(network)
-        return network, time.process_time() - start
-
-    def psnrs(self, network: nn.Module) -> dict[str, float]:
-        """Return the PSNR on each test set."""
-        return {name: statistics.fmean(_psnr(network, pair) for pair in pairs) for name, pairs in self.tests.items()}
-
-
-def _psnr(network: nn.Module, pair: ImagePair) -> float:
-    low = torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255
-    with torch.inference_mode():
-        image = (network(low).clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).numpy()
-    return psnr_y(image, pair.hr, SCALE)
 
 
 def search(bench: Bench, budget: float, seed: int, evenly: bool) -> tuple[Genotype, float]:
@@ -175,11 +144,6 @@ def build_of(name: str, budget: float) -> Callable[[], nn.Module]:
         return build
     written: list[Written] = [*plain_stacks(budget, SCALE), widest(espcn, budget, SCALE), widest(fsrcnn, budget, SCALE)]
     return next(found for found in written if found.name == name).build
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the results in a file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
