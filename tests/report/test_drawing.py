@@ -21,7 +21,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype, GenotypeError
 from hnas_nni.architecture.cells import operation_label
 from hnas_nni.architecture.operations import OPERATIONS, candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import PAPER, SPACES, Space
 from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import text_colour
 
@@ -178,8 +178,9 @@ _DEFICIENCIES = {
 
 @pytest.mark.parametrize("deficiency", _DEFICIENCIES)
 @pytest.mark.parametrize("cell", PAPER.cells)
-def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
-    colours = [OPERATIONS[operation].colour for operation in candidates(PAPER, cell)]
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_colours_of_a_cell_are_told_apart(space: Space, cell: str, deficiency: str) -> None:
+    colours = [OPERATIONS[operation].colour for operation in candidates(space, cell)]
     rgb = np.array([[int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)] for colour in colours])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.asarray(_DEFICIENCIES[deficiency]).T, 0, 1)
