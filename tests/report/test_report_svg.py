@@ -30,7 +30,7 @@ def test_says_what_the_picture_in_a_file_says(genotype: Genotype, tmp_path: Path
     draw_genotype(genotype, tmp_path / "it.svg")
     file = _texts(ElementTree.parse(tmp_path / "it.svg").getroot(), "{http://www.w3.org/2000/svg}text")
     page = Counter[str]()
-    for picture in (*cells_svg(genotype).values(), network_svg(genotype.position)):
+    for picture in (*cells_svg(genotype).values(), network_svg(genotype)):
         page += _texts(ElementTree.fromstring(picture))
     headings = set(file) - set(page)
     assert headings == {
@@ -70,7 +70,7 @@ def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
     assert "@media screen and (prefers-color-scheme:dark)" in css
     used = set()
     for genotype in GENOTYPES.values():
-        for picture in (*cells_svg(genotype).values(), network_svg(genotype.position)):
+        for picture in (*cells_svg(genotype).values(), network_svg(genotype)):
             used |= set(re.findall(r"var\((--[\w-]+)\)", picture))
     for theme in (light, dark):
         defined = dict(entry.split(":") for entry in theme.split(";"))
