@@ -153,16 +153,17 @@ def _register(
     )
     if operation.cell == "upsampling" and operation.space is EFFICIENT:
         for out in (_PROBE_COLOURS, _PROBE_CHANNELS):
-            _try(operation, out, out=out)
+            _try(operation, out, {"out": out})
     else:
-        _try(operation, _PROBE_CHANNELS)
+        _try(operation, _PROBE_CHANNELS, {})
     add_operation(operation)
 
 
-def _try(operation: Operation, out: int, **more: int) -> None:
+def _try(operation: Operation, out: int, more: dict[str, int]) -> None:
     """Run the operation at every scale; on torch's meta device only shapes are followed.
 
-    `out` are the channels that it gives, and that it is given where it reads an intermediate node.
+    `out` are the channels that it gives, and that it is given where it reads an intermediate node; `more` is what else
+    its factory takes.
     """
     name, (height, width) = operation.name, _PROBE_SIZE
     for scale in operation_scales(operation.cell):

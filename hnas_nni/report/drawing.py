@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, operation_label
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
-from hnas_nni.architecture.spaces import EFFICIENT
+from hnas_nni.architecture.spaces import EFFICIENT, Space
 from hnas_nni.architecture.spaces import PAPER as PAPER_SPACE
-from hnas_nni.architecture.spaces import Space
 from hnas_nni.files import replacing
 from hnas_nni.report.canvas import FONT_SIZE, Canvas
 from hnas_nni.report.formats import picture_format
