@@ -40,6 +40,7 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
     """
     lines = []
     layers = genotype.depth or layers
+    genotype.check_layers(layers)
     for name, cell in genotype.cells():
         lines.append(strong(_TITLES[genotype.space.name][name]))
         lines += [f"  {line}" for line in cell_in_words(cell)]

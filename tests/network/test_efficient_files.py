@@ -96,7 +96,7 @@ def rewrite(path: Path, **changes: object) -> None:
         ({"depth": 2, "layers": 2}, "layers is 2, but there are 3 blocks"),
         (
             {"scale": 3},
-            r"damaged: tensor blocks\.1\.ops\.0\.0\.weight has the shape \(24, 6, 3, 3\), not \(54, 6, 3, 3\)",
+            r"damaged: tensor blocks\.1\.ops\.0\.0\.bias has the shape \(24,\), not \(54,\)",
         ),
         ({"position": 3}, r"damaged: tensor \S+ .*more\)"),
         ({"space": "paper"}, "a damaged header .*normal.2: a node needs a list of exactly 2 edges"),

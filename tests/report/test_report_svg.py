@@ -12,6 +12,7 @@ import pytest
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.architecture.cells import operation_label
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import EFFICIENT
 from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import contrast, on_dark
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
@@ -19,6 +20,7 @@ from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 GENOTYPES = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C} | {
     f"random {seed}": Genotype.random(seed) for seed in range(5)
 }
+GENOTYPES |= {f"efficient {seed}": Genotype.random(seed, space=EFFICIENT) for seed in range(5)}
 
 
 def _texts(element: ElementTree.Element, tag: str = "text") -> Counter[str]:
@@ -48,7 +50,7 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
         root = ElementTree.fromstring(cells_svg(genotype)[name])
         _, _, width, height = map(float, root.attrib["viewBox"].split())
         boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("path") if "data-name" in box.attrib}
-        assert len(boxes) == 8
+        assert len(boxes) == len(cell.edges)
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
             assert box["fill"] == OPERATIONS[edge.operation].colour
