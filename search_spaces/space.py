@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from nni.nas.profiler.pytorch.utils.misc import profiler_leaf_module
 
 from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.architecture.spaces import PAPER, SPACES
+from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL
 from hnas_nni.network.base import SuperResolutionNetwork, check_network_size
 from hnas_nni.network.efficient_network import (
     COLOURS,
@@ -206,7 +207,7 @@ class HNASSpace(ModelSpace):
     def _count_flops(self, inputs: tuple[MutableShape, ...], output: Any) -> FlopsResult:
         """Return multiply-adds and parameters by architecture, for NNI's profilers."""
         _, _, height, width = inputs[0]
-        return flops_result(self.simplify(), self.scale, self.channels, self.layers, (height, width))
+        return flops_result(self.space, self.simplify(), self.scale, self.channels, self.layers, (height, width))
 
     @classmethod
     def create_fixed_module(
@@ -226,9 +227,20 @@ class HNASSpace(ModelSpace):
             If a label is missing or a value is not in the space.
         """
         SPACE.check("space", space)
-        own = {label: sample[label] for label in decision_labels(SPACES[space]) if label in sample}
+        searched = {
+            DEPTH_LABEL: SPACES[space].depths if layers is None else (),
+            WIDTH_LABEL: SPACES[space].widths if channels is None else (),
+        }
+        labels = [label for label in decision_labels(SPACES[space]) if searched.get(label, True)]
+        own = {label: sample[label] for label in labels if label in sample}
+        for label, sizes in searched.items():
+            if sizes and own.get(label) not in sizes:
+                raise SampleValidationError(f"{label}: {own.get(label)!r} is not valid; give one of {sizes}")
         try:
             genotype = Genotype.from_sample(own)
+            # Of the position as it is in the sample; that of the genotype is at most its depth.
+            last = max(searched[DEPTH_LABEL], default=layers or DEFAULT_LAYERS)
+            replace(genotype, position=own[POSITION_LABEL], depth=None).check_layers(last)
         except GenotypeError as error:
             raise SampleValidationError(str(error)) from error
         if genotype.space is not SPACES[space]:

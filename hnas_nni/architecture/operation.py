@@ -39,7 +39,9 @@ class Operation:
     factory
         ``factory(channels, scale)`` makes the module. In the normal cell it takes ``(n, C, h, w)`` to ``(n, C, h, w)``,
         and the scale is the network's; in the upsampling cell to ``(n, C, scale * h, scale * w)``, and the scale is 1
-        where the edge reads an intermediate node.
+        where the edge reads an intermediate node. Upsampling ones of the efficient space are made by
+        ``factory(channels, scale, out=...)`` and give `out` channels: 3 if the image follows, else C. At scale 1 they
+        are given as many.
     label
         What pictures and texts call it, at most 15 characters.
     colour
@@ -63,7 +65,7 @@ class Operation:
     name: str
     cell: str
     space: Space
-    factory: Callable[[int, int], nn.Module]
+    factory: Callable[..., nn.Module]
     label: str
     colour: str
     reach: int | Mapping[int, int | Fraction]

@@ -3,9 +3,10 @@
 Genotypes, networks, costs, tiles, first weights, pictures and search spaces read it. Operations of one's own
 (:mod:`hnas_nni.network.own_operations`) are rows behind those of this package.
 
-The colours start from Paul Tol's "muted" scheme (technical note SRON/EPS/TN/09-002) and Okabe and Ito's, moved so that
-any two operations of a cell differ by more than 10 in CIEDE2000, with protanopia and deuteranopia too. A label always
-stands beside its colour, in at least 4.5 times its luminance (WCAG 2.1, level AA).
+Names are unique; labels and colours are within a space, of whose operations alone a picture has some. The colours start
+from Paul Tol's "muted" scheme (technical note SRON/EPS/TN/09-002) and Okabe and Ito's, moved so that any two operations
+of a cell differ by more than 10 in CIEDE2000, with protanopia and deuteranopia too. A label always stands beside its
+colour, in at least 4.5 times its luminance (WCAG 2.1, level AA).
 """
 
 from __future__ import annotations
@@ -227,12 +228,14 @@ def add_operation(operation: Operation) -> None:
     Raises
     ------
     ValueError
-        If another row has its name, label or colour.
+        If another row has its name, or one of its space its label or colour.
     """
     name = operation.name
     if name in _table:
         raise ValueError(f"{name}: there is such an operation already; give another name")
     for other in _table.values():
+        if other.space is not operation.space:
+            continue
         if operation.label == other.label:
             raise ValueError(f"{name}: label {operation.label!r} is that of another operation; give another")
         if operation.colour == other.colour:

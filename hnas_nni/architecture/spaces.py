@@ -42,6 +42,14 @@ class Space:
     depths: tuple[int, ...] = field(default=())
     widths: tuple[int, ...] = field(default=())
 
+    def __deepcopy__(self, memo: object) -> Space:
+        """Return the space itself: a copy of an architecture is of the same space."""
+        return self
+
+    def __reduce__(self) -> tuple[Callable[[str], Space], tuple[str]]:
+        """Go by the name into other processes."""
+        return _named, (self.name,)
+
     @property
     def cells(self) -> tuple[str, ...]:
         """The kinds of cells."""
@@ -85,3 +93,7 @@ EFFICIENT = Space(
 """Plain convolutions at low resolution, an interpolation of the input added to the output; L and C are searched."""
 
 SPACES: Mapping[str, Space] = {space.name: space for space in (PAPER, EFFICIENT)}
+
+
+def _named(name: str) -> Space:
+    return SPACES[name]

@@ -49,11 +49,21 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks."""
+    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks.
+
+    Raises
+    ------
+    ValueError
+        If one is given that the genotype itself has otherwise.
+    """
     sizes = {}
+    own = {"channels": architecture.genotype.width, "layers": architecture.genotype.depth}
+    for name, size in own.items():
+        if size is not None and getattr(options, name) not in (None, size):
+            raise ValueError(f"--{name}: the architecture itself has {name} {size}; leave the option out")
     for name in ("scale", "channels", "layers"):
         _, usual = TrainingSettings.stated()[name]
-        values = (getattr(options, name), getattr(architecture, name), usual)
+        values = (own.get(name), getattr(options, name), getattr(architecture, name), usual)
         sizes[name] = next(value for value in values if value is not None)
     return sizes
 

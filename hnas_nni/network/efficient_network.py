@@ -155,7 +155,9 @@ def run_efficient_blocks(blocks: Iterable[nn.Module], position: int, features: t
 
 def interpolated(x: torch.Tensor, scale: int) -> torch.Tensor:
     """Return the images that the network's output is added to: bicubic interpolations."""
-    return F.interpolate(x, scale_factor=scale, mode="bicubic", align_corners=False)
+    height, width = x.shape[-2:]
+    # By the size: of a factor torch.export can't tell that it gives whole pixels for every image.
+    return F.interpolate(x, (scale * height, scale * width), mode="bicubic", align_corners=False)
 
 
 def operation_module(kind: str, operation: str, source: int, channels: int, scale: int, out: int) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 from hnas_nni.files import replacing
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.export_formats import FORMATS, Metadata, Runner, format_of
+from hnas_nni.network.over_parameterised import collapse
 
 TOLERANCE = 1e-4
 """Largest accepted difference to torch, for images in 0..1: a fortieth of a grey level of 255."""
@@ -61,6 +62,7 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
         raise ValueError(f"{name}: no such format; known are {', '.join(FORMATS)}")
     chosen = FORMATS[name]
     original = copy.deepcopy(network).cpu().eval()
+    collapse(original)
     with replacing(path) as temporary:
         chosen.write(original, temporary, _metadata(original))
         difference = _largest_difference(original, chosen.load(temporary))

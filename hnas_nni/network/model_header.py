@@ -21,6 +21,8 @@ VERSION = "1"
 """The entry ``version``."""
 
 _SIZES = ("scale", "channels", "layers")
+_MOST_EMPTY_BLOCKS = 1000
+"""Of blocks without weights a file does not tell how many there are, so that it can't ask for more."""
 
 
 class ModelFileError(ValueError):
@@ -91,11 +93,17 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
 
 
 def _check_sizes(header: ModelHeader, shapes: dict[str, tuple[Any, ...]]) -> None:
+    genotype = header.genotype
+    for name, own in (("channels", genotype.width), ("layers", genotype.depth)):
+        if own not in (None, getattr(header, name)):
+            raise ValueError(f"{name} is {getattr(header, name)}, but the genotype has {own}")
     width = shapes.get("stem.conv.weight", (0,))[0]
-    nodes = len(PAPER.shapes["normal"].nodes) if header.genotype.space is PAPER else 1
+    nodes = len(PAPER.shapes["normal"].nodes) if genotype.space is PAPER else 1
     if width != nodes * header.channels:
         of = f"{nodes} C" if nodes > 1 else "C"
         raise ValueError(f"channels is {header.channels}, but the stem has {width} channels in place of {of}")
     blocks = {name.split(".")[1] for name in shapes if name.startswith("blocks.")}
+    if genotype.space is not PAPER and blocks == {str(genotype.position - 1)} and header.layers <= _MOST_EMPTY_BLOCKS:
+        return  # all normal blocks are without weights, as cells that only skip
     if blocks != {str(index) for index in range(min(header.layers, len(blocks) + 1))}:
         raise ValueError(f"layers is {header.layers}, but there are {len(blocks)} blocks")

@@ -10,6 +10,7 @@ before they meet an image, so that a step costs what it would cost with the one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,21 @@ def collapse(network: nn.Module) -> None:
     """Put the convolutions of a network together again, in place: plain torch, and what the cost is stated for."""
     for conv in _marked(network):
         if parametrize.is_parametrized(conv):
-            parametrize.remove_parametrizations(conv, "weight", leave_parametrized=True)
+            _put_together(conv)
+
+
+@torch.no_grad()
+def _put_together(conv: Any) -> None:
+    """Undo what :func:`expand` did to a convolution.
+
+    Not by torch's own ``remove_parametrizations``, which takes the weight from the class that it has made for the
+    convolution; a copy of the network, as the one that is saved while a training goes on, is of that class too.
+    """
+    weight, bias = conv.weight, conv.bias
+    conv.__class__ = type(conv).__bases__[0]
+    del conv.parametrizations, conv.bias
+    conv.weight = nn.Parameter(weight.clone())
+    conv.register_parameter("bias", bias)  # behind the weight, where it was
 
 
 class _Product(nn.Module):

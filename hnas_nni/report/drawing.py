@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, operation_label
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import EFFICIENT, Space
+from hnas_nni.architecture.spaces import PAPER as PAPER_SPACE
 from hnas_nni.files import replacing
 from hnas_nni.report.canvas import FONT_SIZE, Canvas
 from hnas_nni.report.formats import picture_format
@@ -19,6 +21,8 @@ from hnas_nni.report.layout import (
     NODE_RADIUS,
     CellLayout,
     EdgeLayout,
+    has_tail,
+    input_names,
     lay_out,
 )
 from hnas_nni.report.palette import (
@@ -51,7 +55,7 @@ _TITLES = {
         "outlined operations, those on nodes 0 and 1, upsample; the others keep the size",
     ),
 }
-_INPUT_NAMES = ("second-last block", "last block")
+_ADDED = "+ bicubic of the input"
 
 
 def draw_genotype(
@@ -67,7 +71,7 @@ def draw_genotype(
         File to write, whole or not at all; ``.svg`` (text stays text), ``.png`` (150 dots per inch) or
         ``.pdf``. An existing file is replaced.
     layers
-        L, the number of blocks of the network.
+        L, the number of blocks of the network, where the genotype leaves it open.
 
     Returns
     -------
@@ -83,6 +87,7 @@ def draw_genotype(
     FileNotFoundError
         If the folder of `path` does not exist.
     """
+    layers = genotype.depth or layers
     genotype.check_layers(layers)
     if path is not None:
         picture_format(path)
@@ -93,28 +98,29 @@ def draw_genotype(
     canvas = Canvas(width, height)
     top = height - _MARGIN
     for name, layout in layouts.items():
-        _draw_cell(canvas, name, layout, _MARGIN, top)
+        _draw_cell(canvas, genotype.space, name, layout, _MARGIN, top)
         top -= layout.height + _TITLE_HEIGHT + _BETWEEN
-    _draw_network(canvas, genotype.position, layers, _MARGIN, width - _MARGIN, top)
+    _draw_network(canvas, genotype, layers, _MARGIN, width - _MARGIN, top)
     if path is not None:
         _save(canvas.figure, path)
     return canvas.figure
 
 
-def draw_cell(name: str, cell: Cell) -> Figure:
-    """Draw one cell, ``"normal"`` or ``"upsampling"``, without a heading."""
+def draw_cell(name: str, cell: Cell, space: Space = PAPER_SPACE) -> Figure:
+    """Draw one cell of a space, ``"normal"`` or ``"upsampling"``, without a heading."""
     layout = lay_out(cell)
     canvas = Canvas(layout.width + 0.1, layout.height + 0.1)
-    _draw_graph(canvas, name, layout, 0.05, 0.05)
+    _draw_graph(canvas, space, name, layout, 0.05, 0.05)
     return canvas.figure
 
 
-def draw_network(position: int, layers: int) -> Figure:
-    """Draw the network alone, as wide as its blocks need."""
+def draw_network(genotype: Genotype, layers: int = DEFAULT_LAYERS) -> Figure:
+    """Draw the network alone, as wide as its blocks need; `layers` as for :func:`draw_genotype`."""
+    layers = genotype.depth or layers
     # Twelve blocks fit a page; of more each is narrower, as long as there is room for its number.
     width = 0.1 + _NETWORK_ENDS + layers * min(0.62, max(0.3, 7.5 / layers))
     canvas = Canvas(width, _NETWORK_HEIGHT)
-    _draw_network(canvas, position, layers, 0.05, width - 0.05, _NETWORK_HEIGHT)
+    _draw_network(canvas, genotype, layers, 0.05, width - 0.05, _NETWORK_HEIGHT)
     return canvas.figure
 
 
@@ -131,14 +137,14 @@ def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
         temporary.write_bytes(data.getvalue())
 
 
-def _draw_cell(canvas: Canvas, name: str, layout: CellLayout, left: float, top: float) -> None:
+def _draw_cell(canvas: Canvas, space: Space, name: str, layout: CellLayout, left: float, top: float) -> None:
     title, subtitle = _TITLES[name]
     canvas.text(left, top - 0.1, title, size=13, weight="bold", ha="left")
     canvas.text(left, top - 0.36, subtitle, size=8.5, ha="left", color=MUTED)
-    _draw_graph(canvas, name, layout, left, top - _TITLE_HEIGHT - layout.height)
+    _draw_graph(canvas, space, name, layout, left, top - _TITLE_HEIGHT - layout.height)
 
 
-def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bottom: float) -> None:
+def _draw_graph(canvas: Canvas, space: Space, name: str, layout: CellLayout, left: float, bottom: float) -> None:
     nodes = [(left + x, bottom + y) for x, y in layout.nodes]
     concat = left + layout.concat
     for source, (x, y) in enumerate(nodes):
@@ -151,7 +157,7 @@ def _draw_graph(canvas: Canvas, name: str, layout: CellLayout, left: float, bott
     for index in range(INPUT_NODES):
         x, y = nodes[index]
         canvas.box(x, y, *INPUT_SIZE, NODE, edge=INK)
-        canvas.text(x, y, f"{index}: {_INPUT_NAMES[index]}")
+        canvas.text(x, y, f"{index}: {input_names(space, name)[index]}")
     for node in range(INPUT_NODES, len(nodes)):
         x, y = nodes[node]
         canvas.disc(x, y, NODE_RADIUS, PAPER, edge=INK, zorder=4)
@@ -190,17 +196,20 @@ def _draw_edge(
     canvas.text(x, y - 0.01, OPERATIONS[edge.operation].label, on=colour)
 
 
-def _draw_network(canvas: Canvas, position: int, layers: int, left: float, right: float, top: float) -> None:
+def _draw_network(canvas: Canvas, genotype: Genotype, layers: int, left: float, right: float, top: float) -> None:
     """Draw stem, blocks and tail in a row; what works at high resolution is drawn taller."""
     low, high = 0.42, 0.84
+    position = genotype.position
     canvas.text(left, top - 0.1, "Network", size=13, weight="bold", ha="left")
+    if genotype.space is EFFICIENT:
+        canvas.text(left + 1.05, top - 0.1, _ADDED, size=8.5, ha="left", color=MUTED)
     middle = top - 0.55 - high / 2
     pitch = min((right - left - _NETWORK_ENDS) / layers, 1.1)
     first = left + _END_WIDTH + _END_GAP
     last = first + layers * pitch
-    tail = last + _END_GAP + _END_WIDTH / 2
+    end = last + _END_GAP + _END_WIDTH if has_tail(genotype, layers) else last
     border = first + (position - 1) * pitch
-    canvas.line([(left, middle), (tail + _END_WIDTH / 2 + _ARROW, middle)], INK, width=1.4, arrow=True, zorder=1)
+    canvas.line([(left, middle), (end + _ARROW, middle)], INK, width=1.4, arrow=True, zorder=1)
     canvas.box(left + _END_WIDTH / 2, middle, _END_WIDTH, low, NODE, edge=INK)
     canvas.text(left + _END_WIDTH / 2, middle, "stem")
     numbered = range(1, layers + 1) if pitch > 0.25 else (1, position, layers)
@@ -210,10 +219,11 @@ def _draw_network(canvas: Canvas, position: int, layers: int, left: float, right
         canvas.box(x, middle, pitch * 0.76, low if index < position else high, colour, edge=INK)
         if index in numbered:
             canvas.text(x, middle, str(index), on=colour, size=min(FONT_SIZE, pitch * 38))
-    canvas.box(tail, middle, _END_WIDTH, high, NODE, edge=INK)
-    canvas.text(tail, middle, "tail")
+    if end > last:
+        canvas.box(end - _END_WIDTH / 2, middle, _END_WIDTH, high, NODE, edge=INK)
+        canvas.text(end - _END_WIDTH / 2, middle, "tail")
     label = max(border + pitch / 2, left + 1.65)  # clear of the heading
     canvas.text(label, top - 0.36, "upsampling cell", color=CELL_COLOURS["upsampling"], weight="bold")
     caption = middle - high / 2 - 0.2
     canvas.text((left + border) / 2, caption, "low resolution", size=8.5, color=MUTED)
-    canvas.text((border + tail + _END_WIDTH / 2) / 2, caption, "high resolution", size=8.5, color=MUTED)
+    canvas.text((border + max(end, border + 0.75)) / 2, caption, "high resolution", size=8.5, color=MUTED)

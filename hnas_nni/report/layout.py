@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hnas_nni.architecture.cells import INPUT_NODES, Cell
+from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.spaces import EFFICIENT, Space
 
 INPUT_SIZE = (1.5, 0.36)
 LABEL_SIZE = (1.22, 0.27)
@@ -110,6 +112,17 @@ def lay_out(cell: Cell) -> CellLayout:
 def merging(cell: Cell) -> tuple[tuple[int, ...], str]:
     """Return which nodes make a cell's output, and how: all are concatenated, or the loose ends are added."""
     return (cell.loose_ends(), "add") if cell.edges_per_node == 1 else (cell.nodes, "concatenate")
+
+
+def input_names(space: Space, kind: str) -> tuple[str, str]:
+    """Return what the input nodes of a cell are: outputs of the blocks before it, or of the stem."""
+    reads_stem = space is EFFICIENT and kind == "upsampling"
+    return "stem" if reads_stem else "second-last block", "last block"
+
+
+def has_tail(genotype: Genotype, layers: int) -> bool:
+    """Whether the network ends in a tail: in the efficient space a last block that upsamples writes the image."""
+    return genotype.space is not EFFICIENT or genotype.position < layers
 
 
 def _depths(cell: Cell) -> list[int]:

@@ -34,15 +34,15 @@ _COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: 
 def cells_svg(genotype: Genotype) -> dict[str, str]:
     """Return the pictures of the two cells, ``"normal"`` and ``"upsampling"``."""
     return {
-        name: _to_svg(draw_cell(name, cell), f"{name} cell: {'; '.join(cell_in_words(cell))}")
+        name: _to_svg(draw_cell(name, cell, genotype.space), f"{name} cell: {'; '.join(cell_in_words(cell))}")
         for name, cell in genotype.cells()
     }
 
 
-def network_svg(position: int, layers: int = DEFAULT_LAYERS) -> str:
-    """Return the picture of the network, as wide as its blocks need."""
-    title = f"network: the upsampling cell is block {position} of {layers}"
-    return _to_svg(draw_network(position, layers), title)
+def network_svg(genotype: Genotype, layers: int = DEFAULT_LAYERS) -> str:
+    """Return the picture of the network, as wide as its blocks need; `layers` where the genotype leaves L open."""
+    title = f"network: the upsampling cell is block {genotype.position} of {genotype.depth or layers}"
+    return _to_svg(draw_network(genotype, layers), title)
 
 
 def stylesheet() -> str:

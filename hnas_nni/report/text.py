@@ -7,11 +7,13 @@ from collections.abc import Callable
 from hnas_nni.architecture.cells import Cell
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
-from hnas_nni.report.layout import merging
+from hnas_nni.architecture.spaces import EFFICIENT
+from hnas_nni.report.layout import has_tail, merging
 
+_UPSAMPLE = "operations on nodes 0 and 1 upsample, the others keep the size"
 _TITLES = {
-    "normal": "normal cell",
-    "upsampling": "upsampling cell (operations on nodes 0 and 1 upsample, the others keep the size)",
+    "paper": {"normal": "normal cell", "upsampling": f"upsampling cell ({_UPSAMPLE})"},
+    "efficient": {"normal": "normal cell", "upsampling": f"upsampling cell (node 0 is the stem; {_UPSAMPLE})"},
 }
 
 
@@ -27,7 +29,7 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
     genotype
         The architecture.
     layers
-        L, the number of blocks of the network.
+        L, the number of blocks of the network, where the genotype leaves it open.
     strong
         Marks headings, e.g. for a terminal.
 
@@ -37,14 +39,18 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
         If the upsampling cell stands behind the last layer.
     """
     lines = []
+    layers = genotype.depth or layers
+    genotype.check_layers(layers)
     for name, cell in genotype.cells():
-        lines.append(strong(_TITLES[name]))
+        lines.append(strong(_TITLES[genotype.space.name][name]))
         lines += [f"  {line}" for line in cell_in_words(cell)]
         nodes, merge = merging(cell)
         output = f"{merge}(nodes {', '.join(map(str, nodes))})" if len(nodes) > 1 else f"node {nodes[0]}"
         lines += [f"  output = {output}", ""]
-    lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers})"))
-    return "\n".join([*lines, f"  {network_line(genotype.position, layers)}"])
+    more = "; bicubic interpolation of the input is added" if genotype.space is EFFICIENT else ""
+    lines.append(strong(f"network (upsampling cell at block {genotype.position} of {layers}{more})"))
+    line = network_line(genotype.position, layers, tail=has_tail(genotype, layers))
+    return "\n".join([*lines, f"  {line}"])
 
 
 def cell_in_words(cell: Cell) -> list[str]:
@@ -56,7 +62,7 @@ def cell_in_words(cell: Cell) -> list[str]:
     ]
 
 
-def network_line(position: int, layers: int = DEFAULT_LAYERS) -> str:
+def network_line(position: int, layers: int = DEFAULT_LAYERS, *, tail: bool = True) -> str:
     """Return the network's blocks as a line, the upsampling cell in brackets, high resolution in upper case.
 
     Examples
@@ -65,4 +71,4 @@ def network_line(position: int, layers: int = DEFAULT_LAYERS) -> str:
     'stem - n - [UP] - N - N - TAIL'
     """
     blocks = ["n"] * (position - 1) + ["[UP]"] + ["N"] * (layers - position)
-    return " - ".join(["stem", *blocks, "TAIL"])
+    return " - ".join(["stem", *blocks, *(["TAIL"] if tail else [])])

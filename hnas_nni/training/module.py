@@ -37,7 +37,8 @@ class RetrainingModule(pl.LightningModule):
     Parameters
     ----------
     network
-        The network; trained in place.
+        The network; trained in place. What is over-parameterised stays so, in checkpoints too; model files have the
+        convolutions that it stands for.
     settings
         How to train.
     training, validation

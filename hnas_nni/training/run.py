@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load
+from hnas_nni.network.over_parameterised import expand
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.training.checkpoint import EpochCheckpoint
 from hnas_nni.training.folder import TrainingFolder, is_first_process
@@ -73,7 +74,7 @@ def train(
     Parameters
     ----------
     genotype
-        The architecture.
+        The architecture. What sizes it has itself are taken in place of those of `settings`.
     settings
         How to train.
     out
@@ -94,6 +95,7 @@ def train(
     ValueError, OSError
         If settings, images, the folder or the devices do not fit.
     """
+    settings = replace(settings, channels=genotype.width or settings.channels, layers=genotype.depth or settings.layers)
     genotype.check_layers(settings.layers)
     folder = TrainingFolder(out)
     noted = {"genotype": str(genotype), **settings.to_dict()}
@@ -140,6 +142,7 @@ def _network(genotype: Genotype, settings: TrainingSettings) -> SuperResolutionN
         own = network.state_dict()
         fitting = {name: weight for name, weight in given.state_dict().items() if own[name].shape == weight.shape}
         network.load_state_dict(fitting, strict=False)
+    expand(network)
     return network
 
 

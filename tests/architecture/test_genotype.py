@@ -85,9 +85,18 @@ def _document() -> dict:
         (("position",), 0, r"position: 0 is not valid"),
         (("position",), 1.5, r"position: 1\.5 is not valid"),
         (("position",), None, r"position: None is not valid"),
-        (("version",), 2, r"version: 2 can't be read; this hnas-nni reads version 1"),
+        (("version",), 3, r"version: 3 can't be read; this hnas-nni reads versions 1 and 2"),
+        (("version",), 1, r"space: unknown field; valid are format, version, normal, upsampling, position"),
+        (("space",), "darts", r"space: 'darts' is unknown; valid are paper, efficient"),
+        (("space",), "efficient", r"normal\.5: unknown field; valid are 2, 3, 4"),
+        (("width",), 0, r"width: 0 is not valid; give channels"),
+        (("depth",), 9, r"position: 10 lies behind the last of 9 layers"),
         (("format",), "darts", r"format: 'darts' is not valid"),
-        (("colour",), 1, r"colour: unknown field; valid are format, version, normal, upsampling, position"),
+        (
+            ("colour",),
+            1,
+            r"colour: unknown field; valid are format, version, space, depth, width, normal, upsampling, position",
+        ),
         (("normal", "6"), [], r"normal\.6: unknown field"),
     ],
 )
@@ -101,7 +110,7 @@ def test_an_invalid_field_is_named(path, value, message) -> None:
         Genotype.from_json(json.dumps(document))
 
 
-@pytest.mark.parametrize("field", [("position",), ("normal",), ("normal", "3"), ("normal", "3", 0, "from")])
+@pytest.mark.parametrize("field", [("position",), ("space",), ("normal",), ("normal", "3"), ("normal", "3", 0, "from")])
 def test_a_missing_field_is_named(field) -> None:
     document = _document()
     place = document

@@ -22,7 +22,7 @@ from hnas_nni.architecture.operations import (
     remove_operation,
 )
 from hnas_nni.architecture.references import lazy
-from hnas_nni.architecture.spaces import PAPER, Space
+from hnas_nni.architecture.spaces import EFFICIENT, PAPER, Space
 
 FIELDS: dict[str, Any] = {
     "name": "mine",
@@ -58,6 +58,11 @@ def test_the_paper_has_seven_and_five_candidates_in_its_order() -> None:
         "rcab",
     )
     assert candidates(PAPER, "upsampling") == ("area", "bilinear", "nearest", "deconv", "subpixel")
+
+
+def test_the_efficient_space_has_three_and_two_candidates() -> None:
+    assert candidates(EFFICIENT, "normal") == ("skip", "conv_3x3", "collapsible_3x3")
+    assert candidates(EFFICIENT, "upsampling") == ("sub_pixel_3x3", "sub_pixel_1x1")
 
 
 def test_no_field_can_be_left_out() -> None:
@@ -103,11 +108,21 @@ def test_two_rows_differ_in_name_label_and_colour(mine: Operation, field: str, v
     assert before == OPERATIONS
 
 
+def test_another_space_may_have_the_label_and_the_colour(mine: Operation) -> None:
+    add_operation(Operation(**{**FIELDS, "name": "other", "space": EFFICIENT}))
+    assert "other" in candidates(EFFICIENT, "upsampling")
+    remove_operation("other")
+    with pytest.raises(ValueError, match="mine: there is such an operation already"):
+        add_operation(Operation(**{**FIELDS, "space": EFFICIENT, "label": "other", "colour": "#654321"}))
+
+
 def test_a_row_is_a_candidate_of_its_space_and_cell_alone(mine: Operation) -> None:
     assert candidates(PAPER, "upsampling") == ("area", "bilinear", "nearest", "deconv", "subpixel", "mine")
     assert "mine" not in candidates(PAPER, "normal")
-    elsewhere = Space("elsewhere", cells=("upsampling",), network=lazy("torch.nn:Identity"))
+    nothing = lazy("torch.nn:Identity")
+    elsewhere = Space("elsewhere", shapes=PAPER.shapes, network=nothing, cost_parts=nothing)
     assert candidates(elsewhere, "upsampling") == ()
+    assert "mine" not in candidates(EFFICIENT, "upsampling")
     assert mine.reach_at(4) == Fraction(3, 2)
     remove_operation("mine")
     assert "mine" not in OPERATIONS and "mine" not in candidates(PAPER, "upsampling")
@@ -125,8 +140,9 @@ def test_rows_of_this_package_stay() -> None:
 def test_what_a_row_names_is_there(name: str) -> None:
     """Every module is made and every function of first weights runs, at each scale."""
     row = OPERATIONS[name]
+    more = {"out": 6} if row.space is EFFICIENT and row.cell == "upsampling" else {}
     for scale in operation_scales(row.cell):
-        module = row.factory(6, scale)
+        module = row.factory(6, scale, **more)
         assert isinstance(module, torch.nn.Module)
         with torch.no_grad():
             row.first_weights(module)

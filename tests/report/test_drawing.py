@@ -6,6 +6,7 @@ import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,17 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype, GenotypeError
+from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Cell, Edge, Genotype, GenotypeError
 from hnas_nni.architecture.cells import operation_label
 from hnas_nni.architecture.operations import OPERATIONS, candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import EFFICIENT, SPACES, Space
 from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import text_colour
 
 NAMED = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C} | {
     f"random {seed}": Genotype.random(seed) for seed in range(20)
 }
+NAMED |= {f"efficient {seed}": Genotype.random(seed, space=EFFICIENT) for seed in range(20)}
 
 
 def _edges(genotype: Genotype) -> dict[str, str]:
@@ -82,7 +84,9 @@ def test_no_line_runs_through_a_box(genotype: Genotype) -> None:
     boxes = [patch for patch in figure.findobj(FancyBboxPatch) if patch.get_gid()]
     nodes = [patch for patch in figure.findobj(Circle) if patch.get_radius() > 0.1]
     lines = figure.findobj(PathPatch)
-    assert (len(boxes), len(nodes)) == (16, 8)
+    cells = [cell for _, cell in genotype.cells()]
+    assert len(boxes) == sum(len(cell.edges) for cell in cells)
+    assert len(nodes) == sum(len(cell.nodes) for cell in cells)
     for box in boxes:
         x, y, width, height = box.get_x(), box.get_y(), box.get_width(), box.get_height()
         core = Bbox.from_bounds(x + 0.1, y + 0.02, width - 0.2, height - 0.04)
@@ -94,10 +98,10 @@ def test_no_line_runs_through_a_box(genotype: Genotype) -> None:
         (x, y), radius = node.center, node.get_radius() * 0.6
         core = Bbox.from_bounds(x - radius, y - radius, 2 * radius, 2 * radius)
         through = [line for line in lines if line.get_path().intersects_bbox(core, filled=False)]
-        # Two operations come in, one output leaves; all end in the centre.
+        # Two operations come in, or one in the efficient space, one output leaves; all end in the centre.
         ends = [line.get_path().vertices[index] for line in through for index in (0, -1)]
-        assert len(through) == 3
-        assert sum(np.allclose(end, (x, y)) for end in ends) == 3
+        assert len(through) == cells[0].edges_per_node + 1
+        assert sum(np.allclose(end, (x, y)) for end in ends) == len(through)
 
 
 def test_svg_keeps_text_as_text(tmp_path: Path) -> None:
@@ -149,6 +153,30 @@ def test_the_network_is_drawn_to_its_position(position: int, layers: int) -> Non
     assert highlighted == [position]
 
 
+@pytest.mark.parametrize(("position", "layers"), [(1, 2), (2, 2), (5, 9), (9, 9)])
+def test_a_network_of_the_efficient_space_is_drawn_to_its_own_depth(position: int, layers: int) -> None:
+    genotype = replace(Genotype.random(0, space=EFFICIENT), position=position, depth=layers)
+    figure = draw_genotype(genotype, layers=40)
+    texts = [text.get_text() for text in figure.texts]
+    assert "+ bicubic of the input" in texts
+    assert (texts.count("0: second-last block"), texts.count("0: stem")) == (1, 1)  # what the upsampling cell reads
+    boxes = [box for box in figure.findobj(FancyBboxPatch) if box.get_y() < 1.5]
+    # The stem, the blocks, and a tail if the last block has not written the image.
+    assert len(boxes) == 1 + layers + (position < layers)
+    assert texts.count("tail") == (position < layers)
+
+
+def test_outputs_of_a_cell_are_those_that_are_added() -> None:
+    normal = Cell((Edge("conv_3x3", 0), Edge("skip", 2), Edge("conv_3x3", 1)), 1)
+    upsampling = Cell((Edge("sub_pixel_3x3", 1), Edge("sub_pixel_1x1", 2)), 1)
+    genotype = Genotype(normal, upsampling, 2, depth=3, width=8, space=EFFICIENT)
+    texts = [text.get_text() for text in draw_genotype(genotype).texts]
+    # Of nodes 3 and 4; of the upsampling cell node 3 alone is the output.
+    assert (texts.count("add"), texts.count("concatenate"), texts.count("+")) == (1, 0, 0)
+    texts = [text.get_text() for text in draw_genotype(HNAS_A).texts]
+    assert (texts.count("add"), texts.count("concatenate"), texts.count("+")) == (0, 2, 8)
+
+
 def test_bad_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"picture\.gif: .*\.svg, \.png, \.pdf"):
         draw_genotype(HNAS_A, tmp_path / "picture.gif")
@@ -177,9 +205,10 @@ _DEFICIENCIES = {
 
 
 @pytest.mark.parametrize("deficiency", _DEFICIENCIES)
-@pytest.mark.parametrize("cell", PAPER.cells)
-def test_colours_of_a_cell_are_told_apart(cell: str, deficiency: str) -> None:
-    colours = [OPERATIONS[operation].colour for operation in candidates(PAPER, cell)]
+@pytest.mark.parametrize("cell", EFFICIENT.cells)
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_colours_of_a_cell_are_told_apart(space: Space, cell: str, deficiency: str) -> None:
+    colours = [OPERATIONS[operation].colour for operation in candidates(space, cell)]
     rgb = np.array([[int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)] for colour in colours])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.asarray(_DEFICIENCIES[deficiency]).T, 0, 1)

@@ -12,6 +12,7 @@ import pytest
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.architecture.cells import operation_label
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import EFFICIENT
 from hnas_nni.report import draw_genotype
 from hnas_nni.report.palette import contrast, on_dark
 from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
@@ -19,6 +20,7 @@ from hnas_nni.report.svg import cells_svg, network_svg, stylesheet
 GENOTYPES = {"HNAS-A": HNAS_A, "HNAS-B": HNAS_B, "HNAS-C": HNAS_C} | {
     f"random {seed}": Genotype.random(seed) for seed in range(5)
 }
+GENOTYPES |= {f"efficient {seed}": Genotype.random(seed, space=EFFICIENT) for seed in range(5)}
 
 
 def _texts(element: ElementTree.Element, tag: str = "text") -> Counter[str]:
@@ -30,7 +32,7 @@ def test_says_what_the_picture_in_a_file_says(genotype: Genotype, tmp_path: Path
     draw_genotype(genotype, tmp_path / "it.svg")
     file = _texts(ElementTree.parse(tmp_path / "it.svg").getroot(), "{http://www.w3.org/2000/svg}text")
     page = Counter[str]()
-    for picture in (*cells_svg(genotype).values(), network_svg(genotype.position)):
+    for picture in (*cells_svg(genotype).values(), network_svg(genotype)):
         page += _texts(ElementTree.fromstring(picture))
     headings = set(file) - set(page)
     assert headings == {
@@ -48,7 +50,7 @@ def test_every_operation_has_its_colour_and_lies_inside(genotype: Genotype) -> N
         root = ElementTree.fromstring(cells_svg(genotype)[name])
         _, _, width, height = map(float, root.attrib["viewBox"].split())
         boxes = {box.attrib["data-name"]: box.attrib for box in root.iter("path") if "data-name" in box.attrib}
-        assert len(boxes) == 8
+        assert len(boxes) == len(cell.edges)
         for node, slot, edge in cell.slots():
             box = boxes[operation_label(name, node, slot)]
             assert box["fill"] == OPERATIONS[edge.operation].colour
@@ -70,7 +72,7 @@ def test_every_colour_that_is_used_is_defined_in_both_themes() -> None:
     assert "@media screen and (prefers-color-scheme:dark)" in css
     used = set()
     for genotype in GENOTYPES.values():
-        for picture in (*cells_svg(genotype).values(), network_svg(genotype.position)):
+        for picture in (*cells_svg(genotype).values(), network_svg(genotype)):
             used |= set(re.findall(r"var\((--[\w-]+)\)", picture))
     for theme in (light, dark):
         defined = dict(entry.split(":") for entry in theme.split(";"))

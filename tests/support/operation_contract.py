@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,12 @@ from lively_networks import lively_network
 import hnas_nni
 from hnas_nni import Cell, Edge, Genotype
 from hnas_nni.architecture.operations import OPERATIONS, candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import EFFICIENT, PAPER
 from hnas_nni.cost import cost_table, count
 from hnas_nni.data import load_pairs
 from hnas_nni.inference import NetworkModel, enlarge
 from hnas_nni.metrics import psnr_y_batch
 from hnas_nni.network.first_weights import interpolate
-from hnas_nni.network.network import HNASNetwork
 from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.report import describe, draw_genotype
 from hnas_nni.report.svg import cells_svg, stylesheet
@@ -29,7 +29,10 @@ from search_spaces import HNASSpace, search_space_path
 from search_spaces.__main__ import main as search_spaces_command
 
 LAYERS = 3
-_PLAIN = {"normal": "identity", "upsampling": "nearest"}
+_PLAIN = {
+    "paper": {"normal": "identity", "upsampling": "nearest"},
+    "efficient": {"normal": "skip", "upsampling": "sub_pixel_1x1"},
+}
 
 
 def check_operation(name: str) -> None:
@@ -49,10 +52,12 @@ def check_operation(name: str) -> None:
 def random_genotype(name: str) -> Genotype:
     """Draw until the operation is in the architecture."""
     row = OPERATIONS[name]
-    assert name in candidates(PAPER, row.cell)
+    assert name in candidates(row.space, row.cell)
     rng = random.Random(0)
     for _ in range(100):
-        genotype = Genotype.random(rng, LAYERS)
+        genotype = replace(Genotype.random(rng, LAYERS, row.space), depth=None, width=None)
+        if genotype.position > LAYERS:
+            continue
         if name in {edge.operation for edge in getattr(genotype, row.cell).edges}:
             return genotype
     raise AssertionError(f"{name} is never drawn")
@@ -60,12 +65,13 @@ def random_genotype(name: str) -> Genotype:
 
 def only_genotype(name: str) -> Genotype:
     """Every edge of its cell has the operation, from an input or the node before; those of the other do little."""
-    used = _PLAIN | {OPERATIONS[name].cell: name}
-    cells = {
-        cell: Cell(tuple(Edge(operation, source) for node in PAPER.shapes["normal"].nodes for source in (0, node - 1)))
-        for cell, operation in used.items()
-    }
-    return Genotype(position=2, **cells)
+    space = OPERATIONS[name].space
+    used = _PLAIN[space.name] | {OPERATIONS[name].cell: name}
+    cells = {}
+    for cell, shape in space.shapes.items():
+        sources = [source for node in shape.nodes for source in (0, node - 1)[-shape.edges_per_node :]]
+        cells[cell] = Cell(tuple(Edge(used[cell], source) for source in sources), shape.edges_per_node)
+    return Genotype(position=2, space=space, **cells)
 
 
 def check_forms(genotype: Genotype) -> None:
@@ -88,8 +94,9 @@ def check_reach(genotype: Genotype, scale: int) -> None:
     centre = radius + 3
     image = torch.zeros(1, 3, 2 * centre + 1, 2 * centre + 1)
     image[..., centre, centre] = torch.nan
+    channels = 1 if genotype.space is PAPER else 4
     with torch.inference_mode():
-        touched = genotype.build(scale, 1, LAYERS)(image)[0, 0].isnan().nonzero() // scale
+        touched = genotype.build(scale, channels, LAYERS)(image)[0, 0].isnan().nonzero() // scale
     measured = int((touched - centre).abs().max())
     assert measured <= radius <= measured + 1, (scale, radius, measured)
 
@@ -109,9 +116,11 @@ def check_first_weights(genotype: Genotype) -> None:
     low, high = low[..., :32, :32].float() / 255, high[..., :64, :64]
     torch.manual_seed(0)
     network = genotype.build(2, 8, LAYERS)
-    assert isinstance(network, HNASNetwork)
     with torch.inference_mode():
         before = float(psnr_y_batch(network(low), high, 2))
+        if genotype.space is EFFICIENT:  # as it is built
+            assert before > 19
+            return
         interpolate(network)
         after = float(psnr_y_batch(network(low), high, 2))
     assert after > max(before + 3, 19), (before, after)
@@ -119,17 +128,20 @@ def check_first_weights(genotype: Genotype) -> None:
 
 def check_space(name: str, genotype: Genotype) -> None:
     """NNI's space samples it and freezes to it, and the search-space files for nnictl have it."""
-    made = type(OPERATIONS[name].factory(4, 2))
-    for normalization in ("none", "mean"):
-        space = HNASSpace(2, 8, LAYERS, normalization=normalization)
+    of = genotype.space
+    more = {"out": 4} if of is EFFICIENT and OPERATIONS[name].cell == "upsampling" else {}
+    made = type(OPERATIONS[name].factory(4, 2, **more))
+    for normalization in ("none", "mean") if of is PAPER else ("none",):
+        space = HNASSpace(2, 8, LAYERS, normalization=normalization, space=of.name)
         network = space.freeze(genotype.to_sample())
         assert network.genotype == genotype and any(type(module) is made for module in network.modules())
         assert network(torch.rand(1, 3, 6, 6)).shape == (1, 3, 12, 12)
         space.freeze(space.random().genotype.to_sample())
-    for layers in (6, 12):
-        file = search_space_path(layers)
+    for layers in (6, 12) if of is PAPER else (None,):
+        file = search_space_path(layers, of.name)
         assert f'"{name}"' in file.read_text(encoding="utf-8")
-        assert search_spaces_command(["--layers", str(layers), "--check", str(file)]) == 0
+        sizes = [] if layers is None else ["--layers", str(layers)]
+        assert search_spaces_command(["--space", of.name, *sizes, "--check", str(file)]) == 0
 
 
 def check_texts_and_pictures(name: str, genotype: Genotype) -> None:

@@ -106,7 +106,7 @@ def render_report(
         winner_title=winner_title(history),
         winner_name=capitalized(winner.name) if winner else "",
         winner_cells=cells_svg(winner.genotype) if winner else None,
-        winner_network=network_svg(winner.genotype.position, layers) if winner else None,
+        winner_network=network_svg(winner.genotype, layers) if winner else None,
         winner_text=describe(winner.genotype, layers) if winner else "",
         published=published,
         published_notes=literature.notes if literature else [],

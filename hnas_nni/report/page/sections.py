@@ -248,7 +248,8 @@ def _figures(entry: MeasuredArchitecture, history: SearchHistory) -> str:
     parts += [] if entry.psnr is None else [f"{entry.psnr:.3f} dB"]
     parts += [] if entry.gmacs is None else [f"{entry.gmacs:.2f} G multiply-adds"]
     parts += [] if entry.params is None else [f"{entry.params:,} parameters"]
-    of = f" of {history.layers}" if history.layers else ""
+    layers = entry.genotype.depth or history.layers
+    of = f" of {layers}" if layers else ""
     return ", ".join([*parts, f"upsampling at block {entry.genotype.position}{of}"])
 
 
