@@ -21,7 +21,7 @@ from hnas_nni import Genotype
 from hnas_nni.cost import count
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.metrics import psnr_y
-from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace
 
@@ -81,7 +81,7 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
     assert len(models) == 2
     for model in models:
         genotype = Genotype.from_sample(model.sample)
-        expected, _ = evaluate(genotype, REWARD, settings)
+        expected, _ = evaluate(genotype, REWARD, Training(settings))
         assert model.metric == pytest.approx(expected.reward, rel=1e-9)
         assert expected.reward == pytest.approx(
             0.3 * expected.psnr - 0.7 * 0.2 * count(genotype, 2, CHANNELS, LAYERS).macs / 1e9
