@@ -49,11 +49,21 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks."""
+    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks.
+
+    Raises
+    ------
+    ValueError
+        If others are given than those that the genotype itself has.
+    """
+    own = {"channels": architecture.genotype.width, "layers": architecture.genotype.depth}
     sizes = {}
     for name in ("scale", "channels", "layers"):
         _, usual = TrainingSettings.stated()[name]
-        values = (getattr(options, name), getattr(architecture, name), usual)
+        given = getattr(options, name)
+        if own.get(name) is not None and given not in (None, own[name]):
+            raise ValueError(f"--{name}: {given}, but the genotype has {own[name]}; leave it out")
+        values = (own.get(name), given, getattr(architecture, name), usual)
         sizes[name] = next(value for value in values if value is not None)
     return sizes
 

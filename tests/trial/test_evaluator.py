@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,13 @@ def engine_models(experiment: NasExperiment) -> Iterator[Any]:
 
 
 def psnr_by_hand(network: Any, lows: torch.Tensor, highs: torch.Tensor) -> float:
-    """PSNR of the network's 8-bit images on patches, one by one."""
-    values = []
+    """PSNR of the network's 8-bit images on patches of one size, from the mean of their squared errors."""
+    errors = []
     for low, high in zip(lows, highs, strict=True):
         with torch.no_grad():
             image = network.eval()(low[None] / 255)[0].clamp(0, 1).mul(255).round().byte()
-        values.append(psnr_y(image.permute(1, 2, 0).numpy(), high.permute(1, 2, 0).numpy(), 2))
-    return sum(values) / len(values)
+        errors.append(10 ** (-psnr_y(image.permute(1, 2, 0).numpy(), high.permute(1, 2, 0).numpy(), 2) / 10))
+    return -10 * math.log10(sum(errors) / len(errors))
 
 
 def spy(evaluator: Any) -> list[tuple[torch.Tensor, Genotype]]:
