@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from hnas_nni.cost import count
 from hnas_nni.training import TrainingSettings, train
-from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.reward import JointReward
+from hnas_nni.trial.settings import PAPER_LEARNING_RATE
 
 
 def rank_correlation(one: list[float], other: list[float]) -> float:
@@ -36,9 +37,7 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=9, help="random architectures beside the published (default: 9)")
     parser.add_argument("--train-steps", type=int, default=1500, help="of a training (default: 1500)")
     parser.add_argument("--steps", type=int, nargs="+", default=(40, 160, 640), help="of trials (default: 40 160 640)")
-    parser.add_argument(
-        "--learning-rates", type=float, nargs="+", default=(TrialSettings.learning_rate,), help="of trials"
-    )
+    parser.add_argument("--learning-rates", type=float, nargs="+", default=(PAPER_LEARNING_RATE,), help="of trials")
     parser.add_argument("--trial-data", default="photos", help="images of the trials (default: those of config.yml)")
     parser.add_argument("--channels", type=int, default=8, help="C (default: 8)")
     parser.add_argument("--layers", type=int, default=6, help="L (default: 6)")
@@ -62,7 +61,7 @@ def main() -> None:
                 data=options.trial_data, steps=steps, learning_rate=rate, reports=1, threads=1, **sizes
             )
             found = [
-                evaluate(genotype, JointReward(), settings)[0].psnr
+                evaluate(genotype, JointReward(), Training(settings))[0].psnr
                 for _, genotype in tqdm(architectures, desc=f"trials of {steps} steps")
             ]
             print(f"| {steps} | {rate:g} | {rank_correlation(found, trained):.2f} |", flush=True)

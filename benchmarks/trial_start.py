@@ -33,7 +33,7 @@ from hnas_nni.training import step
 from hnas_nni.trial.reward import JointReward
 step.training_step = lambda *arguments: os._exit(0)
 settings = trial.TrialSettings(layers=6, batch=8, patch=48, threads=1)
-trial.evaluate(Genotype.random(0, 6), JointReward(), settings, shared_weights=Path(sys.argv[1]))
+trial.evaluate(Genotype.random(0, 6), JointReward(), trial.Training(settings, Path(sys.argv[1])))
 """
 _ALL_BUT_TRAINING = "--steps 1 --reports 1 --batch 1 --measured-patches 1"
 

@@ -2,10 +2,10 @@
 
     python benchmarks/weight_sharing.py --seeds 3
 
-Each search is the tuner and the trial of config.yml, one trial after the other in this process, on the photographs that
-come along; *drawn evenly* is the same without the tuner. Random first weights have the paper's learning rate of 1e-3,
-as they learn too little with the 3e-4 of an interpolation. Printed are the PSNR of the last third of the trials, the
-best PSNR and the best reward, mean and standard deviation over the seeds.
+Each search is the tuner and the trial of examples/tuners/hierarchical.yml, one trial after the other in this process,
+on the photographs that come along; *drawn evenly* is the same without the tuner. Random first weights have the paper's
+learning rate of 1e-3, as they learn too little with the 3e-4 of an interpolation. Printed are the PSNR of the last
+third of the trials, the best PSNR and the best reward, mean and standard deviation over the seeds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from tqdm import tqdm
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.settings import FIRST_WEIGHTS
-from hnas_nni.trial import TrialResult, TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialResult, TrialSettings, evaluate
 from hnas_nni.trial.parameters import TrialParameters
+from hnas_nni.trial.settings import PAPER_LEARNING_RATE
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
 
-_LEARNING_RATES = {"interpolation": TrialSettings.learning_rate, "torch": 1e-3}
+_LEARNING_RATES = {"interpolation": PAPER_LEARNING_RATE, "torch": 1e-3}
 
 
 def search(
@@ -41,9 +42,8 @@ def search(
             sample |= Genotype.random(1000 * seed + number, settings.layers).to_sample()
         parameters = TrialParameters.from_nni(sample)
         assert parameters.reward is not None
-        result, _ = evaluate(
-            parameters.genotype, parameters.reward, settings, shared_weights=shared_weights, number=number
-        )
+        training = Training(settings, shared_weights, number)
+        result, _ = evaluate(parameters.genotype, parameters.reward, training)
         tuner.receive_trial_result(number, sample, result.to_nni(parameters.genotype))
         results.append(result)
     return results

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -213,7 +214,7 @@ class PartCosts:
     """
 
     def __init__(self, space: Space, scale: int, channels: int, lr_size: tuple[int, int]) -> None:
-        with torch.device("meta"):
+        with _making_parts():
             self._parts = cast(CostParts, space.cost_parts(scale, channels))
         low = lr_size[0] * lr_size[1]
         self._pixels = {False: low, True: low * scale**2}
@@ -241,7 +242,7 @@ class PartCosts:
         """Add up parts, each at its own resolution unless another is given."""
         if (key, high) not in self._costs:
             if key not in self._profiled:
-                with torch.device("meta"):
+                with _making_parts():
                     self._profiled[key] = [(_pixel_cost(part.module, part.channels), part.high) for part in parts()]
             costs = (cost.at(self._pixels[own if high is None else high]) for cost, own in self._profiled[key])
             self._costs[key, high] = sum(costs, Cost())
@@ -259,9 +260,20 @@ class _PixelCost:
         return self.slope * pixels + self.constant
 
 
+@contextmanager
+def _making_parts() -> Iterator[None]:
+    """Make modules and run them without touching the caller's randomness.
+
+    On the CPU: a subtraction on the meta device imports torch's compiler, which takes longer than all else that a trial
+    imports.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        yield
+
+
 def _pixel_cost(module: nn.Module, channels: int) -> _PixelCost:
     """Profile a module at two small sizes; exact, as all its convolutions keep or multiply the number of pixels."""
-    small, large = (profile(module.to("meta"), torch.zeros(1, channels, 2, width, device="meta")) for width in (2, 3))
+    small, large = (profile(module, torch.zeros(1, channels, 2, width)) for width in (2, 3))
     slope = Cost((large.conv_macs - small.conv_macs) // 2, (large.deconv_macs - small.deconv_macs) // 2, params=0)
     return _PixelCost(slope, small + slope * -4)
 

@@ -97,6 +97,11 @@ class SearchAgent:
         return self.policy.controller.layout
 
     @property
+    def repeats(self) -> bool:
+        """Whether the latest proposals came twice, as nothing is left that was not proposed or learnt."""
+        return self._nothing_left
+
+    @property
     def exhausted(self) -> bool:
         """Whether every architecture of the space was proposed or learnt."""
         return self._nothing_left or len(self.seen) >= self.layout.size

@@ -30,9 +30,11 @@ def affordable_choices(layout: SpaceLayout, budget: Budget | None) -> Affordable
 
     Where the depth is a decision, positions behind the last block are left out even without a budget.
     """
-    if budget is None and all(decision.label != DEPTH_LABEL for decision in layout.network):
-        return None
-    return AffordableChoices(layout, budget or Budget())
+    if budget is None:
+        if all(decision.label != DEPTH_LABEL for decision in layout.network) or _known_space(layout) is None:
+            return None
+        budget = Budget()
+    return AffordableChoices(layout, budget)
 
 
 class AffordableChoices:
@@ -70,7 +72,7 @@ class AffordableChoices:
         for column, decision in enumerate(layout.decisions):
             if decision.label in edges:
                 cell, source = edges[decision.label]
-                picked = reads.get(source) if cell == "upsampling" else None
+                picked = reads[source] if cell == "upsampling" else None
                 step = self._operation_step(cell, decision.values, parts, picked)
             elif decision.kind == "input":
                 reads[decision.label] = column
@@ -81,7 +83,7 @@ class AffordableChoices:
         for decision, step in zip(layout.decisions, self._steps, strict=True):
             if step.costs is not None:
                 self._least = self._least + step.costs.amin((0, 1))
-                if not bool((step.costs == step.costs.amin(1, keepdim=True)).all(2).any(1).all()):
+                if not _one_is_cheapest(step.costs):
                     raise LayoutError(
                         f"{decision.label}: no candidate is the cheapest by multiply-adds and by parameters; "
                         "give one of both budgets"
@@ -182,22 +184,28 @@ class AffordableChoices:
     def _operation_step(
         self, cell: str, operations: Sequence[str], parts: Sequence[PartCosts], source: int | None
     ) -> _Step:
-        halves = []
-        for reads_input in (True, False):
-            rows = []
-            for operation in operations:
-                costs = []
-                for part, (depth, position) in self._each(parts):
-                    if cell == "normal":
-                        low, high = part.normal(operation, high=False), part.normal(operation, high=True)
-                        costs.append(low * (position - 1) + high * (depth - position))
-                    else:
-                        costs.append(part.upsampling(operation, reads_input, last=position == depth))
-                rows.append(self._tensor(costs))
-            halves.append(torch.stack(rows))
-            if source is None:
-                break
-        return _Step(costs=torch.stack(halves), source=source)
+        if source is None:
+            return _Step(costs=self._operation_costs(cell, operations, parts, reads_input=True)[None])
+        # Not what no candidate of the pick leads to: every node but the first can read an intermediate one.
+        reads = sorted({int(half) for half in self._half_read(source)})
+        halves = [self._operation_costs(cell, operations, parts, reads_input=half == 0) for half in reads]
+        return _Step(costs=torch.stack(halves), source=source if len(reads) > 1 else None)
+
+    def _operation_costs(
+        self, cell: str, operations: Sequence[str], parts: Sequence[PartCosts], reads_input: bool
+    ) -> Tensor:
+        """Return what an edge costs by its operation, (k, bounds, combinations)."""
+        rows = []
+        for operation in operations:
+            costs = []
+            for part, (depth, position) in self._each(parts):
+                if cell == "normal":
+                    low, high = part.normal(operation, high=False), part.normal(operation, high=True)
+                    costs.append(low * (position - 1) + high * (depth - position))
+                else:
+                    costs.append(part.upsampling(operation, reads_input, last=position == depth))
+            rows.append(self._tensor(costs))
+        return torch.stack(rows)
 
     def _values(self, label: str, values: Sequence[Any]) -> Tensor:
         """Return which combinations have each value of a decision of the network level, (k, combinations)."""
@@ -211,6 +219,8 @@ class AffordableChoices:
             rows.append([cost.macs for cost in costs])
         if self.budget.params is not None:
             rows.append([cost.params for cost in costs])
+        if not rows:  # a bound that all are within, but for a position behind the depth
+            rows.append([0] * len(costs))
         return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(costs))
 
     def _refusal(self, least: Tensor) -> str:
@@ -239,12 +249,20 @@ class _Step:
 
 
 def _space(layout: SpaceLayout) -> Space:
+    space = _known_space(layout)
+    if space is None:
+        raise LayoutError("budget: only the spaces of HNASSpace have a cost that is known; leave it out for this one")
+    return space
+
+
+def _known_space(layout: SpaceLayout) -> Space | None:
+    """Return the space of a layout; None if it is none of ours."""
     labels = {decision.label for decision in layout.decisions}
     operations = [value for d in layout.decisions if d.kind == "operation" and d.node is not None for value in d.values]
     known = [OPERATIONS[value].space for value in operations if value in OPERATIONS]
     space = known[0] if known else PAPER
     if len(known) != len(operations) or not labels >= {*space.cell_labels(), POSITION_LABEL}:
-        raise LayoutError("budget: only the spaces of HNASSpace have a cost that is known; leave it out for this one")
+        return None
     return space
 
 
@@ -265,6 +283,16 @@ def _fixed_cost(parts: PartCosts, depth: int, position: int) -> Cost:
     return parts.ends(last=not behind) + parts.block(high=False) * position + parts.block(high=True) * behind
 
 
+def _one_is_cheapest(costs: Tensor) -> bool:
+    """Whether one of an edge's operations (halves, k, bounds, combinations) is the cheapest by all bounds at once.
+
+    In each half, and of both halves together.
+    """
+    in_half = (costs == costs.amin(1, keepdim=True)).all(2).any(1).all()
+    of_all = (costs == costs.amin((0, 1))).all(2).any(1).any(0).all()
+    return bool(in_half and of_all)
+
+
 def _limits(budget: Budget) -> Tensor:
     bounds = [None if budget.gmacs is None else budget.gmacs * 1e9, budget.params]
-    return torch.tensor([bound for bound in bounds if bound is not None], dtype=torch.float64)
+    return torch.tensor([bound for bound in bounds if bound is not None] or [0.0], dtype=torch.float64)

@@ -289,8 +289,12 @@ class _Masks:
         self._picked: list[Tensor] = []
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Return the logits (n, k) of the next decision with those of no affordable candidate at minus infinity."""
+        """Return the logits (n, k) of the next decision with those of no affordable candidate at minus infinity.
+
+        An architecture that is above the budget already has its probability of 0; what it decides then is not masked.
+        """
         allowed = self._affordable.allowed(self._state, len(self._picked), self._picked)
+        allowed = allowed | ~allowed.any(1, keepdim=True)
         return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
 
     def advance(self, pick: Tensor) -> None:

@@ -281,6 +281,8 @@ class HierarchicalRL(Strategy):
                     return None
                 else:
                     (sample,) = self.agent.propose()
+                    if self.agent.repeats:  # under a budget, how many there are is known when none is left
+                        return None
                 try:
                     model = self.model_space.freeze(self._choices.to_nni(sample))
                 except SampleValidationError as error:

@@ -52,6 +52,8 @@ class SuccessiveHalving:
     def __init__(self, rungs: Sequence[Rung]) -> None:
         self.rungs = tuple(rungs)
         self._entries: list[dict[str, _Entry]] = [{} for _ in self.rungs]
+        self._failed: set[str] = set()
+        self._exhausted = False
 
     @property
     def trials(self) -> int:
@@ -59,12 +61,24 @@ class SuccessiveHalving:
         return sum(rung.trials for rung in self.rungs)
 
     @property
+    def finished(self) -> int:
+        """How many trials have a result."""
+        return sum(entry.reward is not None for entries in self._entries for entry in entries.values())
+
+    @property
+    def running(self) -> list[tuple[int, str]]:
+        """Stage and architecture of each trial that was started and has not ended."""
+        return [
+            (stage, name)
+            for stage, entries in enumerate(self._entries, start=1)
+            for name, entry in entries.items()
+            if entry.reward is None
+        ]
+
+    @property
     def done(self) -> bool:
-        """Whether every trial has ended."""
-        return all(
-            len(entries) >= rung.trials and all(entry.reward is not None for entry in entries.values())
-            for entries, rung in zip(self._entries, self.rungs, strict=True)
-        )
+        """Whether every trial has ended and no other is to follow."""
+        return not self.running and self.next() is None
 
     def is_last(self, stage: int) -> bool:
         """Whether a stage, counted from 1, is a training to the end; a search of one stage has none."""
@@ -73,49 +87,64 @@ class SuccessiveHalving:
     def next(self) -> Promotion | None:
         """Return what to try next; None when all is started.
 
-        Where too few of a rung have ended for another to go on, a new architecture is tried meanwhile.
+        Where too few of a rung have ended for another to go on, a new architecture is tried meanwhile, and where nobody
+        is left because too many failed.
         """
+        new = None if self._exhausted else Promotion(1, self.rungs[0].steps, None)
         for index, rung in enumerate(self.rungs):
             if len(self._entries[index]) >= rung.trials:
                 continue
             if index == 0:
-                return Promotion(1, rung.steps, None)
+                if new is not None:
+                    return new
+                continue
             best = self._best_left(index - 1)
             if best is not None:
                 return Promotion(index + 1, rung.steps, best)
-            if any(entry.reward is None for entries in self._entries for entry in entries.values()):
-                return Promotion(1, self.rungs[0].steps, None)
+            if self.running or 0 < len(self._failed) < self.trials:
+                return new
         return None
+
+    def exhaust(self) -> None:
+        """Note that there is no architecture left to try: rungs may stay shorter than they were to be."""
+        self._exhausted = True
 
     def start(self, stage: int, architecture: str) -> None:
         """Note that an architecture is being tried."""
         self._entries[stage - 1].setdefault(architecture, _Entry())
 
     def finish(self, stage: int, architecture: str, reward: float) -> None:
-        """Note a result."""
-        self._entries[stage - 1].setdefault(architecture, _Entry()).reward = reward
+        """Note a result; of a stage beyond the last rung, as another search may have, nothing is noted."""
+        if stage <= len(self.rungs):
+            self._entries[stage - 1].setdefault(architecture, _Entry()).reward = reward
 
     def fail(self, stage: int, architecture: str) -> None:
         """Note that a trial gave no result: another takes its place, and it does not go on."""
         self._entries[stage - 1].pop(architecture, None)
         if stage > 1:
-            self._entries[stage - 2].pop(architecture, None)
+            self._failed.add(architecture)
 
-    def state_dict(self) -> list[dict[str, float | None]]:
-        """Return the rewards of each stage by architecture, None where a trial runs."""
-        return [{name: entry.reward for name, entry in entries.items()} for entries in self._entries]
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rungs, the rewards of each stage by architecture, None where a trial runs, and what failed."""
+        return {
+            "rungs": [list(rung) for rung in self.rungs],
+            "rewards": [{name: entry.reward for name, entry in entries.items()} for entries in self._entries],
+            "failed": sorted(self._failed),
+        }
 
-    def load_state_dict(self, state: Sequence[Mapping[str, float | None]]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict`.
 
         Raises
         ------
         ValueError
-            If the state is of another number of rungs.
+            If the state is of other rungs.
         """
-        if len(state) != len(self.rungs):
-            raise ValueError(f"state: was saved with {len(state)} rungs, not {len(self.rungs)}; give the same again")
-        self._entries = [{name: _Entry(reward) for name, reward in entries.items()} for entries in state]
+        rungs = [list(rung) for rung in self.rungs]
+        if state["rungs"] != rungs:
+            raise ValueError(f"state: was saved with rungs {state['rungs']}, not {rungs}; give the same again")
+        self._entries = [{name: _Entry(reward) for name, reward in rewards.items()} for rewards in state["rewards"]]
+        self._failed = set(state["failed"])
 
     def _best_left(self, index: int) -> str | None:
         """Return the best of a rung that has not gone on."""
@@ -123,7 +152,7 @@ class SuccessiveHalving:
         left = {
             name: entry.reward
             for name, entry in self._entries[index].items()
-            if entry.reward is not None and name not in above
+            if entry.reward is not None and name not in above and name not in self._failed
         }
         return max(left, key=lambda name: left[name]) if left else None
 

@@ -24,6 +24,7 @@ from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage
 from hnas_nni.trial.reward import JointReward
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
+from strategies.nni_manager import end_experiment, running_trials
 from strategies.settings import (
     GIVE_UP_AFTER,
     RUNGS,
@@ -154,6 +155,7 @@ elite_weight, candidates : optional
         self._running: dict[int, dict[str, Any]] = {}
         self._progress = TunerProgress(None if self._halving is None else self._halving.trials)
         self._failures = 0
+        self._ended = False
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
 
@@ -186,15 +188,18 @@ elite_weight, candidates : optional
                 # The controller is small; more threads would only take the cores from the trials beside it.
                 torch.set_num_threads(1)
             settings = self._settings
-            self._agent = SearchAgent(
-                layout,
-                self._learning,
-                seed=settings.seed,
-                hidden_size=settings.hidden_size,
-                conditioned=settings.conditioned,
-                budget=self._budget,
-                start_with_stacks=settings.start_with_stacks,
-            )
+            try:
+                self._agent = SearchAgent(
+                    layout,
+                    self._learning,
+                    seed=settings.seed,
+                    hidden_size=settings.hidden_size,
+                    conditioned=settings.conditioned,
+                    budget=self._budget,
+                    start_with_stacks=settings.start_with_stacks,
+                )
+            except ValueError as error:  # nothing fits the budget
+                raise _refusal(str(error)) from error
             try:
                 self._restore()
             except ValueError as error:
@@ -229,6 +234,7 @@ elite_weight, candidates : optional
             for parameter_id in parameter_id_list:
                 sample = self._climb(self._halving)
                 if sample is None:
+                    self._end_if_done()
                     break
                 self._running[parameter_id] = sample | extra
                 samples.append(sample | extra)
@@ -241,17 +247,17 @@ elite_weight, candidates : optional
             self._learn(parameters, value)
             self._save()
             self._progress.tell(parameters, value, self._reward_of(value))
-            if self._halving is not None and self._halving.done:
-                self._progress.end()
+            self._end_if_done()
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Count failed trials; the policy learns nothing from them."""
-        parameters = self._running.pop(parameter_id, None)
-        if not success:
-            with self._lock:
+        with self._lock:
+            parameters = self._running.pop(parameter_id, None)
+            if not success:
                 self._failures += 1
                 if self._halving is not None and parameters is not None:
                     self._halving.fail(parameters[STAGE], _key(self._sample(parameters)))
+                    self._save()
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
@@ -268,6 +274,7 @@ elite_weight, candidates : optional
             known = self._learnt.copy()
             for record in data:
                 parameters, value = self._imported_parameters(record), record["value"]
+                self._tell_imported(parameters, value)
                 if self._later_stage(parameters):
                     self._learn(parameters, value)
                     continue
@@ -277,6 +284,7 @@ elite_weight, candidates : optional
                 else:
                     self._learn(parameters, value)
             self._save()
+            self._end_if_done()
 
     def load_checkpoint(self) -> None:
         """Do nothing: the state is read once the search space is known, in :meth:`update_search_space`."""
@@ -313,14 +321,40 @@ elite_weight, candidates : optional
     def _climb(self, halving: SuccessiveHalving) -> dict[str, Any] | None:
         """Return what to try next in a search by successive halving, None when all is under way."""
         promotion = halving.next()
+        if promotion is None and halving.running and not self._running and running_trials() == 0:
+            # Lost: they failed after a resume, of which NNI tells nothing, or a kill came before NNI knew of them.
+            for stage, architecture in halving.running:
+                halving.fail(stage, architecture)
+            promotion = halving.next()
         if promotion is None:
             return None
         if promotion.architecture is None:
-            (sample,) = self._require_agent().propose()
+            agent = self._require_agent()
+            (sample,) = agent.propose()
+            if agent.repeats:
+                halving.exhaust()
+                return self._climb(halving)
         else:
             sample = json.loads(promotion.architecture)
         halving.start(promotion.stage, _key(sample))
         return sample | Stage(promotion.stage, promotion.steps, halving.is_last(promotion.stage)).to_nni()
+
+    def _end_if_done(self) -> None:
+        """Say what was found and end the experiment, once, when the last trial of the last rung has ended."""
+        if self._halving is not None and self._halving.done and not self._ended:
+            self._ended = True
+            self._progress.end()
+            end_experiment()
+
+    def _tell_imported(self, parameters: Mapping[str, Any], value: Any) -> None:
+        """Tell of what came in between two sessions, or of a trial that NNI went on with; know again what was told."""
+        if self._halving is None or STAGE not in parameters:
+            return
+        reward = self._reward_of(value)
+        if (parameters[STAGE], _key(self._sample(parameters))) in self._halving.running:
+            self._progress.tell(parameters, value, reward)
+        else:
+            self._progress.recall(parameters, value, reward)
 
     def _later_stage(self, parameters: Mapping[str, Any]) -> bool:
         return parameters.get(STAGE, 1) > 1
@@ -381,9 +415,12 @@ elite_weight, candidates : optional
         state = torch.load(folder / STATE_FILE, weights_only=True)
         self._require_agent().load_state_dict(state["agent"])
         if (self._halving is None) != (state["halving"] is None):
-            raise ValueError("state: was saved with other rungs; give the same again")
+            raise ValueError(
+                f"state: was saved {'without rungs' if state['halving'] is None else 'with rungs'}; give the same again"
+            )
         if self._halving is not None:
             self._halving.load_state_dict(state["halving"])
+            self._progress.go_on(self._halving.finished)
         self._forget_unsaved_history(folder)
         _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
 

@@ -21,19 +21,28 @@ class TunerProgress:
     def __init__(self, trials: int | None) -> None:
         self._trials = trials
         self._results = 0
-        self._best: tuple[float, str] | None = None
+        self._best: tuple[tuple[int, float], str] | None = None
         self._started = time.monotonic()
+
+    def go_on(self, results: int) -> None:
+        """Go on after so many results of an earlier session."""
+        self._results = results
 
     def tell(self, parameters: Mapping[str, Any], value: Any, reward: float) -> None:
         """Say what a trial's final result is, and the best so far."""
         self._results += 1
-        line = _result(value, reward)
-        if self._best is None or reward > self._best[0]:
-            self._best = reward, line
-            line += "   best so far"
+        best = "   best so far" if self.recall(parameters, value, reward) else ""
         of = f"/{self._trials}" if self._trials else ""
         stage = f"stage {parameters['stage']}, {parameters['steps']} steps: " if "stage" in parameters else ""
-        _print(f"{self._results:4}{of}  {stage}{line}")
+        _print(f"{self._results:4}{of}  {stage}{_result(value, reward)}{best}")
+
+    def recall(self, parameters: Mapping[str, Any], value: Any, reward: float) -> bool:
+        """Take a result in without a word; returns whether it is the best so far, later stages before earlier ones."""
+        place = parameters.get("stage", 1), reward
+        best = self._best is None or place > self._best[0]
+        if best:
+            self._best = place, _result(value, reward)
+        return best
 
     def end(self) -> None:
         """Say what was found and what to do next."""

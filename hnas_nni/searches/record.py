@@ -76,6 +76,9 @@ class MeasuredArchitecture:
         Its place in the search's ranking, from 1, or None.
     pareto
         Whether nothing in the ranking is both better and cheaper; None where the search does not tell.
+    stage, steps
+        Of a search by successive halving the stage, from 1, and the training steps until then; or None. An architecture
+        that was above the budget has 0 steps.
     evaluated
         How many times the search evaluated the architecture; this is the best or the last of the results.
     """
@@ -91,6 +94,8 @@ class MeasuredArchitecture:
     published: str | None = None
     rank: int | None = None
     pareto: bool | None = None
+    stage: int | None = None
+    steps: int | None = None
     evaluated: int = 1
 
     @property
@@ -113,7 +118,8 @@ class MeasuredArchitecture:
         """Return what a ranking tells of it as a JSON document."""
         origin: dict[str, object] = {"pareto": self.pareto}
         if self.trial is not None:
-            origin = {"trial": self.trial.number, "trial_id": self.trial.id, "evaluated": self.evaluated}
+            origin = {"stage": self.stage} if self.stage is not None else {}
+            origin |= {"trial": self.trial.number, "trial_id": self.trial.id, "evaluated": self.evaluated}
         return {
             "rank": self.rank,
             "lambda": self.reward_weight,
@@ -122,6 +128,7 @@ class MeasuredArchitecture:
             "gmacs": self.gmacs,
             "params": self.params,
             "position": self.genotype.position,
+            **{name: size for name, size in (("depth", self.genotype.depth), ("width", self.genotype.width)) if size},
             **origin,
             "genotype": self.genotype.to_dict(),
         }

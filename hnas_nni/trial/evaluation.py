@@ -140,6 +140,7 @@ def _train(
     from hnas_nni.training.step import Adam, bicubic_psnr, cosine_learning_rate, patch_psnr, training_step
 
     settings, stage = training.settings, training.stage
+    checkpoint = None if stage is None else _checkpoint(training, genotype)
     steps = settings.steps if stage is None else stage.steps
     device = choose_device(settings.device)
     if settings.threads:
@@ -158,8 +159,8 @@ def _train(
     expand(network)
     optimizer = Adam()
     done_before = 0
-    if stage is not None and stage.number > 1:
-        done_before = go_on(_checkpoint(training, genotype), network, optimizer)
+    if checkpoint is not None and stage is not None and stage.number > 1:
+        done_before = go_on(checkpoint, network, optimizer)
     images = [*splits.weight, *splits.controller] if stage is not None and stage.all_images else splits.weight
     sampler = PatchSampler(images, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
@@ -179,8 +180,8 @@ def _train(
                 raise ValueError(f"--learning-rate: training diverged at step {done}; give a smaller one")
             if report is not None:
                 report(psnr)
-    if stage is not None:
-        leave(_checkpoint(training, genotype), network, optimizer, done_before + steps)
+    if checkpoint is not None:
+        leave(checkpoint, network, optimizer, done_before + steps)
     collapse(network)
     if store is not None:
         store.give_back(network)

@@ -17,6 +17,7 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cli.arguments import add_json, add_quiet
 from hnas_nni.cli.ranking import ranking_table
 from hnas_nni.settings.options import add_options, given, in_words
@@ -91,6 +92,8 @@ def run(options: argparse.Namespace) -> None:
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
     sizes = f"--scale {settings.scale} --layers {settings.layers}"
+    if settings.space != PAPER.name or settings.bound() is not None:
+        sizes += f" --channels {settings.channels}"  # not the paper's, which would cost far more than what was searched
     images = f" --data {shlex.join(settings.data)}"
     if settings.validation is not None:
         images += f" --validation {shlex.quote(settings.validation)}"

@@ -21,7 +21,7 @@ from hnas_nni.network.network import HNASNetwork
 from hnas_nni.training import TrainingSettings, train
 from hnas_nni.training.module import RetrainingModule
 from hnas_nni.training.step import Adam, patch_psnr, training_step
-from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.shared_weights import SharedWeights
 
@@ -101,19 +101,19 @@ def test_trial(genotype: Genotype, device: torch.device, tmp_path: Path) -> None
     genotype = replace(genotype, position=2)
     # Steps that change nothing: the random patches differ between CPU and GPU, those that are measured do not.
     still = replace(TRIAL, learning_rate=1e-12)
-    expected, _ = evaluate(genotype, JointReward(), replace(still, device="cpu"))
-    found, network = evaluate(genotype, JointReward(), replace(still, device=str(device)))
+    expected, _ = evaluate(genotype, JointReward(), Training(replace(still, device="cpu")))
+    found, network = evaluate(genotype, JointReward(), Training(replace(still, device=str(device))))
     assert found.psnr == pytest.approx(expected.psnr, abs=0.01)
     assert found.gmacs == expected.gmacs and found.params == expected.params
     assert found.reward == pytest.approx(expected.reward, abs=0.01)
     assert next(network.parameters()).device.type == device.type
     shared, psnrs = tmp_path / "shared.sqlite", []
     learning = replace(TRIAL, device=str(device), steps=20)
-    learnt, _ = evaluate(genotype, JointReward(), learning, shared_weights=shared, report=psnrs.append)
+    learnt, _ = evaluate(genotype, JointReward(), Training(learning, shared), psnrs.append)
     assert learnt.psnr == psnrs[-1] != found.psnr
     assert len(SharedWeights(shared, scale=2, channels=6, layers=3)) > 0
     # The second begins with what the first learnt.
-    again, _ = evaluate(genotype, JointReward(), replace(still, device=str(device)), shared_weights=shared, number=1)
+    again, _ = evaluate(genotype, JointReward(), Training(replace(still, device=str(device)), shared, 1))
     assert again.psnr == pytest.approx(learnt.psnr, abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Two real searches by nnictl, done but not stopped, for all tests that read one."""
+"""Real searches by nnictl, done but not stopped, for all tests that read one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from miniature_climb import climb_config
 from miniature_search import miniature_config
 from nni_experiment import RunningExperiment
 
@@ -67,3 +68,9 @@ def _configuration(folder: Path) -> dict[str, Any]:
 def hnas_search(share_experiment: Callable[..., RunningExperiment]) -> RunningExperiment:
     """A real search with the shipped tuner and trial, done but not stopped: its web UI can be looked at."""
     return share_experiment("hnas_search", miniature_config)
+
+
+@pytest.fixture(scope="session")
+def finished_climb(share_experiment: Callable[..., RunningExperiment]) -> RunningExperiment:
+    """A real search of the efficient space by successive halving under a budget, which its tuner has ended."""
+    return share_experiment("finished_climb", climb_config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hnas_nni import Genotype
 from hnas_nni.cost import count
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.metrics import psnr_y
-from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace
 
@@ -41,13 +42,13 @@ def engine_models(experiment: NasExperiment) -> Iterator[Any]:
 
 
 def psnr_by_hand(network: Any, lows: torch.Tensor, highs: torch.Tensor) -> float:
-    """PSNR of the network's 8-bit images on patches, one by one."""
-    values = []
+    """PSNR of the network's 8-bit images on patches of one size, from the mean of their squared errors."""
+    errors = []
     for low, high in zip(lows, highs, strict=True):
         with torch.no_grad():
             image = network.eval()(low[None] / 255)[0].clamp(0, 1).mul(255).round().byte()
-        values.append(psnr_y(image.permute(1, 2, 0).numpy(), high.permute(1, 2, 0).numpy(), 2))
-    return sum(values) / len(values)
+        errors.append(10 ** (-psnr_y(image.permute(1, 2, 0).numpy(), high.permute(1, 2, 0).numpy(), 2) / 10))
+    return -10 * math.log10(sum(errors) / len(errors))
 
 
 def spy(evaluator: Any) -> list[tuple[torch.Tensor, Genotype]]:
@@ -81,7 +82,7 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
     assert len(models) == 2
     for model in models:
         genotype = Genotype.from_sample(model.sample)
-        expected, _ = evaluate(genotype, REWARD, settings)
+        expected, _ = evaluate(genotype, REWARD, Training(settings))
         assert model.metric == pytest.approx(expected.reward, rel=1e-9)
         assert expected.reward == pytest.approx(
             0.3 * expected.psnr - 0.7 * 0.2 * count(genotype, 2, CHANNELS, LAYERS).macs / 1e9

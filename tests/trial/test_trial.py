@@ -17,7 +17,7 @@ from hnas_nni import HNAS_A, Genotype
 from hnas_nni.cost import count
 from hnas_nni.network.model_file import load
 from hnas_nni.network.model_header import MODEL_FILE
-from hnas_nni.trial import TrialSettings, evaluate
+from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.__main__ import main
 from hnas_nni.trial.parameters import TrialParameters, reward_parameters
 from hnas_nni.trial.reward import JointReward
@@ -56,8 +56,9 @@ def test_by_hand_without_nni(tmp_path: Path) -> None:
 def test_a_trial_starts_without_what_it_does_not_need() -> None:
     code = (
         "import sys; from hnas_nni import Genotype, trial; from hnas_nni.trial.reward import JointReward\n"
-        "trial.evaluate(Genotype.random(1, 3), JointReward(), "
-        "trial.TrialSettings(channels=2, layers=3, steps=1, batch=1, patch=24, measured_patches=1, device='cpu'))\n"
+        "settings = trial.TrialSettings(\n"
+        "    channels=2, layers=3, steps=1, batch=1, patch=24, measured_patches=1, device='cpu')\n"
+        "trial.evaluate(Genotype.random(1, 3), JointReward(), trial.Training(settings))\n"
         "heavy = {'nni', 'pytorch_lightning', 'torchvision', 'matplotlib', 'skimage', 'sklearn', 'torch._dynamo'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
@@ -66,7 +67,9 @@ def test_a_trial_starts_without_what_it_does_not_need() -> None:
 
 
 def test_evaluation_repeats_with_the_seed_and_varies_with_the_trials_number() -> None:
-    first, again, other = (evaluate(GENOTYPE, JointReward(), SMALL, number=number)[0].psnr for number in (0, 0, 1))
+    first, again, other = (
+        evaluate(GENOTYPE, JointReward(), Training(SMALL, number=number))[0].psnr for number in (0, 0, 1)
+    )
     assert first == again
     assert first != other
 
@@ -76,15 +79,15 @@ def test_sharing_starts_where_the_last_trial_ended(tmp_path: Path) -> None:
     """Many short trials of one architecture that share come further than the same ones from scratch."""
     settings = replace(SMALL, steps=25, batch=4, measured_patches=8, reports=1, learning_rate=5e-3)
     for number in range(5):
-        shared, _ = evaluate(GENOTYPE, JointReward(), settings, shared_weights=tmp_path / "shared", number=number)
-    scratch, _ = evaluate(GENOTYPE, JointReward(), settings, number=4)
+        shared, _ = evaluate(GENOTYPE, JointReward(), Training(settings, tmp_path / "shared", number))
+    scratch, _ = evaluate(GENOTYPE, JointReward(), Training(settings, number=4))
     assert shared.psnr > scratch.psnr + 1
 
 
 def test_weights_return_to_the_store(tmp_path: Path) -> None:
     from hnas_nni.trial.shared_weights import SharedWeights
 
-    _, network = evaluate(GENOTYPE, JointReward(), SMALL, shared_weights=tmp_path / "shared.sqlite")
+    _, network = evaluate(GENOTYPE, JointReward(), Training(SMALL, tmp_path / "shared.sqlite"))
     copy = GENOTYPE.build(scale=2, channels=4, layers=3)
     SharedWeights(tmp_path / "shared.sqlite", scale=2, channels=4, layers=3).load_into(copy)
     for mine, stored in zip(network.parameters(), copy.parameters(), strict=True):
@@ -93,11 +96,11 @@ def test_weights_return_to_the_store(tmp_path: Path) -> None:
 
 def test_a_trial_starts_from_an_interpolation_unless_told_otherwise() -> None:
     settings = replace(SMALL, channels=8, learning_rate=1e-6)
-    psnr = {
-        first_weights: evaluate(GENOTYPE, JointReward(), replace(settings, first_weights=first_weights))[0].psnr
-        for first_weights in ("interpolation", "torch")
-    }
-    assert evaluate(GENOTYPE, JointReward(), settings)[0].psnr == psnr["interpolation"]
+    psnr = {}
+    for weights in ("interpolation", "torch"):
+        training = Training(replace(settings, first_weights=weights))
+        psnr[weights] = evaluate(GENOTYPE, JointReward(), training)[0].psnr
+    assert evaluate(GENOTYPE, JointReward(), Training(settings))[0].psnr == psnr["interpolation"]
     assert psnr["interpolation"] > psnr["torch"] + 3
 
 
@@ -107,7 +110,7 @@ def test_own_images_in_a_folder(tmp_path: Path) -> None:
         pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     settings = replace(SMALL, data=str(tmp_path))
-    result, _ = evaluate(GENOTYPE, JointReward(), settings)
+    result, _ = evaluate(GENOTYPE, JointReward(), Training(settings))
     assert 0 < result.psnr < 60
 
 
@@ -128,7 +131,7 @@ def test_own_images_in_a_folder(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, monkeypatch) -> None:
     monkeypatch.delenv("NNI_PLATFORM", raising=False)
-    assert main([*OPTIONS, "--genotype", "random", "--device", "cpu", *arguments]) == 2
+    assert main([*OPTIONS, "--genotype", "paper", "--device", "cpu", *arguments]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("hnas trial: error: ")
     assert message in error
@@ -136,7 +139,7 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, monke
 
 def test_a_gpu_that_is_not_there_is_named(capsys, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert main([*OPTIONS, "--genotype", "random", "--device", "cuda"]) == 2
+    assert main([*OPTIONS, "--genotype", "paper", "--device", "cuda"]) == 2
     assert "device cuda: this machine has no usable GPU; give auto or cpu" in capsys.readouterr().err
 
 

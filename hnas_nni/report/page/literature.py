@@ -68,6 +68,11 @@ class Literature:
                 f"The dotted lines in the figure above are the cost of the paper's cells in networks of this search's "
                 f"size {size}; what PSNR they reach here {unmeasured}.{self._moved()}"
             )
+        elif history.winner is not None and history.winner.genotype.width is not None:
+            notes.append(
+                "The paper's cells are not marked in the figure above: each network of this search has a size of its "
+                "own."
+            )
         else:
             notes.append(
                 "The paper's cells are not marked in the figure above, because the size of this search's networks is "
@@ -164,14 +169,16 @@ class Literature:
         )
 
     def _final_networks(self) -> dict[str, Cost]:
-        """Return the costs of the paper's networks, and of the winner if it had as many channels."""
+        """Return the costs of the paper's networks, and of the winner: as it is, or if it had as many channels."""
         costs = {
             name: _cost(genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS)
             for name, genotype in PAPER_NETWORKS.items()
         }
         winner, layers = self._history.winner, self._history.layers
-        if winner is not None and layers is not None:
-            name = "winner so far" if self._history.provisional else "winner"
+        name = "winner so far" if self._history.provisional else "winner"
+        if winner is not None and winner.genotype.width is not None:
+            costs[name] = _cost(winner.genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, DEFAULT_LAYERS)
+        elif winner is not None and layers is not None:
             costs[f"{name} at C = {_FINAL_CHANNELS}"] = _cost(winner.genotype, PUBLISHED_SCALE, _FINAL_CHANNELS, layers)
         return costs
 

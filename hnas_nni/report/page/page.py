@@ -130,8 +130,10 @@ def render_report(
 
 
 def _layers(history: SearchHistory) -> int:
+    """Return L of the winner's network."""
+    own = None if history.winner is None else history.winner.genotype.depth
     deepest = max((entry.genotype.position for entry in history.ranking), default=2)
-    return history.layers or max(deepest, 2)
+    return own or history.layers or max(deepest, 2)
 
 
 def _figures(history: SearchHistory, literature: Literature | None) -> dict[str, Any]:

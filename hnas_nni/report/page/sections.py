@@ -69,9 +69,11 @@ def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
     if winner.gmacs is not None:
         shown.append(("Multiply-adds", f"{winner.gmacs:.2f}", "G at 3x480x480 input"))
     if winner.params is not None:
-        channels = f"at C = {history.channels}" if history.channels else "of the searched network"
+        width = winner.genotype.width or history.channels
+        channels = f"at C = {width}" if width else "of the searched network"
         shown.append(("Parameters", f"{winner.params:,}", channels))
-    of = f"of {history.layers} blocks" if history.layers else "block"
+    layers = winner.genotype.depth or history.layers
+    of = f"of {layers} blocks" if layers else "block"
     return [*shown, ("Upsampling at", str(winner.genotype.position), of)]
 
 
@@ -93,6 +95,8 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
         f"{name}{value}" for name, value in (("x", history.scale), ("C = ", history.channels), ("L = ", history.layers))
         if value
     ]  # fmt: skip
+    if history.winner is not None and history.winner.genotype.depth:
+        sizes.append("C and L are searched")
     shown = [("Networks", ", ".join(sizes) or "unknown"), ("Data", history.data)]
     if history.reward_weight is not None:
         weight, scale = history.reward_weight, history.cost_scale
@@ -248,8 +252,9 @@ def _figures(entry: MeasuredArchitecture, history: SearchHistory) -> str:
     parts += [] if entry.psnr is None else [f"{entry.psnr:.3f} dB"]
     parts += [] if entry.gmacs is None else [f"{entry.gmacs:.2f} G multiply-adds"]
     parts += [] if entry.params is None else [f"{entry.params:,} parameters"]
-    layers = entry.genotype.depth or history.layers
+    layers, width = entry.genotype.depth or history.layers, entry.genotype.width
     of = f" of {layers}" if layers else ""
+    of += f", C = {width}" if width else ""
     return ", ".join([*parts, f"upsampling at block {entry.genotype.position}{of}"])
 
 

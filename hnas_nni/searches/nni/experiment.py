@@ -85,7 +85,9 @@ class Experiment:
     def ranking(self, reward_weight: float | None = None) -> list[MeasuredArchitecture]:
         """Return the architectures of finished trials by reward, the best first, each once with its best trial.
 
-        Of equal rewards the earlier trial comes first; with a `reward_weight` only trials of this lambda count.
+        What has come to a later stage of successive halving comes before all that has not: the stages' rewards can't be
+        compared. Of equal rewards the earlier trial comes first; with a `reward_weight` only trials of this lambda
+        count.
         """
         if not self.finished:
             raise ExperimentError(_why_nothing_finished(self.trials))
@@ -93,7 +95,7 @@ class Experiment:
         if not kept:
             known = ", ".join(f"{weight:g}" for weight in self.reward_weights) or "not known"
             raise ExperimentError(f"--lambda: no finished trial has {reward_weight:g}; theirs are {known}")
-        kept.sort(key=lambda entry: (-entry.reward, entry.step or 0))
+        kept.sort(key=lambda entry: (*_worse(entry), entry.step or 0))
         times = Counter(entry.genotype for entry in kept)
         best: dict[Genotype, MeasuredArchitecture] = {}
         for entry in kept:
@@ -124,7 +126,7 @@ class Experiment:
         if trial is not None and trial.search is not None:
             return SearchRun(trial.search).model_file(architecture)
         same = [entry for entry in self.finished if entry.genotype == architecture.genotype]
-        for entry in sorted(same, key=lambda entry: -entry.reward):
+        for entry in sorted(same, key=_worse):
             if entry.trial is not None and (model := _model_of(entry.trial)) is not None:
                 return model
         raise ExperimentError(
@@ -146,6 +148,11 @@ class Experiment:
             listed = f"there are {len(trials)}, e.g. {some}" if trials else "there is none yet"
             raise ExperimentError(f"experiment {self.path.name}: has no trial {name}; {listed}, or give best")
         return found[-1]
+
+
+def _worse(entry: MeasuredArchitecture) -> tuple[int, float]:
+    """Return what is the less the better a result is."""
+    return -(entry.stage or 0), -entry.reward
 
 
 def _model_of(trial: Trial) -> Path | None:

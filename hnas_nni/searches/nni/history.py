@@ -16,9 +16,10 @@ from hnas_nni.searches.nni.database import ExperimentError, moment, query
 from hnas_nni.searches.nni.settings import (
     configuration_text,
     data_of,
-    layers_of,
+    planned_trials,
     reward_settings,
     search_settings,
+    sizes_of,
     trial_settings,
     tuner_settings,
 )
@@ -57,8 +58,9 @@ def read_nni_history(
     config = profile.config
     settings = trial_settings(config.get("trialCommand", "")) or search_settings(trials)
     rewards = reward_settings(config, settings)
+    sizes = sizes_of(config, settings)
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
-    planned = config.get("maxTrialNumber")
+    planned = planned_trials(config, len(trials))
     return SearchHistory(
         name=config.get("experimentName") or f"Experiment {experiment.name}",
         source=experiment.name,
@@ -72,8 +74,8 @@ def read_nni_history(
         seconds=_seconds(profile, trials),
         data=data_of(settings),
         scale=settings.get("scale"),
-        channels=settings.get("channels"),
-        layers=settings.get("layers") or layers_of(config),
+        channels=sizes["channels"],
+        layers=sizes["layers"],
         reward_weight=rewards.get(LAMBDA),
         cost_scale=rewards.get(COST_SCALE),
         steps=_steps(trials, finished, ranking),
@@ -133,11 +135,21 @@ def _are_numbered(trials: Sequence[Trial]) -> bool:
 def _steps(
     trials: Sequence[Trial], finished: Sequence[MeasuredArchitecture], ranking: Sequence[MeasuredArchitecture]
 ) -> tuple[Step, ...]:
-    """Return the finished trials by their numbers, or counted from 0 where numbers were given twice."""
+    """Return the finished trials by their numbers, or counted from 0 where numbers were given twice.
+
+    The rewards of what was above the budget would leave no room for the others in a figure.
+    """
     places = {entry.genotype: place for place, entry in enumerate(ranking)}
     counts = {trial.id: trial.number if _are_numbered(trials) else count for count, trial in enumerate(trials)}
     steps = [
-        Step(counts[entry.trial.id], entry.name, entry.reward, entry.psnr, entry.gmacs, rank=places[entry.genotype])
+        Step(
+            counts[entry.trial.id],
+            entry.name,
+            None if entry.steps == 0 else entry.reward,
+            entry.psnr,
+            entry.gmacs,
+            rank=places[entry.genotype],
+        )
         for entry in finished
         if entry.trial is not None
     ]

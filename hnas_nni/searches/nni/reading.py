@@ -182,7 +182,7 @@ class _Draft:
             folder=folder,
             search=None if search is None else search.path,
         )
-        reward, params = _number(final.get("default")), _number(final.get("params"))
+        reward, params, stage, steps = (_number(final.get(name)) for name in ("default", "params", "stage", "steps"))
         if trial.genotype is None or reward is None:
             return trial, None
         return trial, MeasuredArchitecture(
@@ -193,6 +193,8 @@ class _Draft:
             params=None if params is None else int(params),
             reward_weight=search.reward_weight if self.weight is None and search is not None else self.weight,
             trial=trial,
+            stage=None if stage is None else int(stage),
+            steps=None if steps is None else int(steps),
         )
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hnas_nni.architecture.spaces import POSITION_LABEL
+from hnas_nni.architecture.spaces import DEPTH_LABEL, POSITION_LABEL, WIDTH_LABEL
 from hnas_nni.searches.record import Trial
 from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
@@ -49,6 +49,8 @@ def search_settings(trials: Iterable[Trial]) -> dict[str, Any]:
 def reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:
     """Return lambda and the cost's scale: the tuner's, the trial command's, or the trial's defaults."""
     arguments = _tuner(config).get("classArgs") or {}
+    if LAMBDA not in arguments and ("budget" in arguments or "budget_params" in arguments):
+        arguments = {**arguments, LAMBDA: 1.0}  # our tuner then rewards PSNR alone
     # Trials that are whole searches tell their settings themselves; what they do not share has no one value.
     ours = settings and "epochs" not in settings
     defaults = {LAMBDA: JointReward.weight, COST_SCALE: JointReward.cost_scale} if ours else {}
@@ -68,10 +70,31 @@ def tuner_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def layers_of(config: Mapping[str, Any]) -> int | None:
-    """Return L as the search space tells it, by its last position; None if it has none."""
-    positions = (config.get("searchSpace") or {}).get(POSITION_LABEL, {}).get("_value")
-    return max(positions) if positions else None
+def sizes_of(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, int | None]:
+    """Return C and L of all networks; None where they are searched or not known.
+
+    L is the last position if the trial does not say it. What is searched is taken off the settings.
+    """
+    space = config.get("searchSpace") or {}
+    for name, label in (("channels", WIDTH_LABEL), ("layers", DEPTH_LABEL)):
+        if label in space:
+            settings.pop(name, None)
+    positions = space.get(POSITION_LABEL, {}).get("_value")
+    last = max(positions) if positions and DEPTH_LABEL not in space else None
+    return {"channels": settings.get("channels"), "layers": settings.get("layers") or last}
+
+
+def planned_trials(config: Mapping[str, Any], started: int) -> int | None:
+    """Return how many trials there are to be, at least those that were started; None if that is not known.
+
+    A tuner with rungs ends the experiment itself, before as many as the configuration allows.
+    """
+    most = config.get("maxTrialNumber")
+    rungs = (_tuner(config).get("classArgs") or {}).get("rungs")
+    if not isinstance(rungs, list):
+        return most
+    total = sum(trials for trials, _ in rungs)
+    return min(max(total, started), most or total)
 
 
 def data_of(settings: Mapping[str, Any]) -> str:
