@@ -37,9 +37,9 @@ from hnas_nni.trial import TrialSettings
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.parameters import TrialParameters
+from hnas_nni.trial.plain_stacks import plain_stacks as collapsible_stacks
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
-from strategies.first_proposals import plain_stacks as collapsible_stacks
 
 RUNGS = [[32, 400], [6, 1500]]
 _ROWS = ("found by trials", "plain stack", "collapsible stack", "random search", "ESPCN", "FSRCNN", "paper's cells")

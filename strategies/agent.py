@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.plain_stacks import plain_stacks
 from strategies.budget import affordable_choices
 from strategies.controller import HierarchicalController
 from strategies.exploration import Choices, draw_candidates, draw_unseen
-from strategies.first_proposals import plain_stacks
 from strategies.layout import LayoutError, SpaceLayout
 from strategies.policy_gradient import PolicyGradient
 from strategies.predictor import RewardPredictor

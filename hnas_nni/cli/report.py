@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,14 @@ from hnas_nni.cli.inference_options import MODELS_HELP
 
 if TYPE_CHECKING:
     from hnas_nni.searches.history import SearchHistory
+    from hnas_nni.searches.record import MeasuredArchitecture
 
 HELP = "make a report of a search: one HTML file"
 _EXAMPLES = """\
 examples:
   hnas report                                the latest experiment of NNI, to hnas_report.html
   hnas report AbC12xyz --out search.html     an experiment by its id
+  hnas report --comparators                  the winner beside plain stacks and the paper's cells, trained alike
   hnas report runs/x2 --published            a run folder of hnas search, beside published networks
   hnas report --watch 30 --force             made anew every 30 s while the search runs; the page follows
   hnas report runs/x2 --compare runs/x2_trained/last.safetensors --data Set5
@@ -60,6 +63,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", type=int, metavar="SECONDS", help="make it anew until the search ends")
     add_working_dir(parser)
     add_quiet(parser)
+    parser.add_argument(
+        "--comparators",
+        action="store_true",
+        help="train plain stacks and the paper's cells at the winner's price as it was, and show them beside it",
+    )
     group = parser.add_argument_group("comparison", "what trained networks make of images, details side by side")
     group.add_argument("--compare", dest="models", nargs="+", metavar="MODEL", help=MODELS_HELP)
     add_comparison_options(group, data_required=False)
@@ -83,11 +91,13 @@ def run(options: argparse.Namespace) -> None:
     from hnas_nni.report.page import write_report
     from hnas_nni.searches import open_search
 
-    history = open_search(options.run, options.working_dir).history()
+    search = open_search(options.run, options.working_dir)
+    history = search.history()
+    held_against = _comparators(search.path, history, options.quiet) if options.comparators else ()
     comparisons = compare_models(options) if options.models else []
     while True:
         write_report(
-            history,
+            replace(history, comparators=held_against),
             options.out,
             published=options.published,
             pictures=options.pictures,
@@ -100,6 +110,27 @@ def run(options: argparse.Namespace) -> None:
             return
         time.sleep(options.watch)
         history = open_search(options.run, options.working_dir).history()
+
+
+def _comparators(folder: Path, history: SearchHistory, quiet: bool) -> tuple[MeasuredArchitecture, ...]:
+    """Train what the winner is held against, or read what was trained before."""
+    from hnas_nni.searches.record import MeasuredArchitecture
+    from hnas_nni.trial.comparators import train_comparators
+    from hnas_nni.trial.parameters import Stage
+    from hnas_nni.trial.settings import TrialSettings
+
+    winner = history.winner
+    if history.unit != "trial" or winner is None or winner.gmacs is None or not winner.steps:
+        raise ValueError("--comparators: only for a search by trials of hnas-nni whose winner is trained; leave it out")
+    known = {name: history.settings[name] for name in TrialSettings.stated() if name in history.settings}
+    stage = Stage(1, winner.steps, all_images=(winner.stage or 1) > 1)
+    tell = None if quiet else lambda line: print(line, flush=True)
+    return tuple(
+        MeasuredArchitecture(
+            found.genotype, found.psnr, found.psnr, found.gmacs, found.params, comparator=found.name, steps=winner.steps
+        )
+        for found in train_comparators(winner.gmacs, TrialSettings(**known), stage, folder, tell)
+    )
 
 
 def _words(history: SearchHistory) -> str:

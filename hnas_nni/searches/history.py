@@ -102,6 +102,8 @@ class SearchHistory:
         Architectures beside those of the ranking that were measured on the way, each once.
     published
         The paper's cells, measured as the ranking was.
+    comparators
+        What was trained as the winner was, after the search, to hold it against.
     settings
         Everything that decides the outcome, by name.
     configuration
@@ -137,6 +139,7 @@ class SearchHistory:
     provisional: bool = False
     measured: tuple[MeasuredArchitecture, ...] = ()
     published: tuple[MeasuredArchitecture, ...] = ()
+    comparators: tuple[MeasuredArchitecture, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     configuration: str = ""
     command: str = ""
@@ -151,7 +154,7 @@ class SearchHistory:
     @property
     def architectures(self) -> tuple[MeasuredArchitecture, ...]:
         """All architectures, the ranking first; figures, table and page name them by their place in here."""
-        return (*self.ranking, *self.measured, *self.published)
+        return (*self.ranking, *self.measured, *self.published, *self.comparators)
 
     @property
     def reward_weights(self) -> list[float]:

@@ -72,6 +72,8 @@ class MeasuredArchitecture:
         The epoch of a weight-sharing search, from 1, after which it was measured, or None.
     published
         What the paper calls it, if it is one of the paper's that a search measured beside its own.
+    comparator
+        What people call it, if it was trained after the search to hold the winner against it.
     rank
         Its place in the search's ranking, from 1, or None.
     pareto
@@ -92,6 +94,7 @@ class MeasuredArchitecture:
     trial: Trial | None = None
     epoch: int | None = None
     published: str | None = None
+    comparator: str | None = None
     rank: int | None = None
     pareto: bool | None = None
     stage: int | None = None
@@ -101,6 +104,8 @@ class MeasuredArchitecture:
     @property
     def name(self) -> str:
         """What the search calls the measurement, e.g. ``"trial 12 (QKmO9)"``."""
+        if self.comparator is not None:
+            return self.comparator
         if self.published is not None:
             return name_in_network(self.published, self.genotype)
         if self.trial is None:

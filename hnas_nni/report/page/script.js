@@ -14,8 +14,8 @@
       trace.colorbar.tickfont = trace.colorbar.title.font = { color: colours.ink };
       trace.colorbar.thickness = narrow.matches ? 8 : 12;
     } else {
-      const symbol = { pareto: "diamond", winner: "star", published: "square", paper: "square", measured: "circle-open" }[role] || "circle";
-      const size = { pareto: 11, winner: 19, published: 16, paper: 17, others: 8, points: 6 }[role] || 7;
+      const symbol = { pareto: "diamond", winner: "star", published: "square", paper: "square", comparator: "square", measured: "circle-open" }[role] || "circle";
+      const size = { pareto: 11, winner: 19, published: 16, paper: 17, comparator: 17, others: 8, points: 6 }[role] || 7;
       const opacity = { points: 0.75, measured: 0.7 }[role] || 1;
       trace.marker = { color: colour, symbol, size, opacity, line: { color: role === "measured" ? colour : colours.card, width: 1 } };
       trace.line = { ...trace.line, color: colour, width: { front: 1.5, points: 2 }[role] || 2.5 };

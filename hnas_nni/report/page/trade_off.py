@@ -26,7 +26,7 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
     Parameters
     ----------
     history
-        The search. Its published networks are marked by their letters.
+        The search. Its published networks are marked by their letters, comparators by their first.
     costs
         Multiply-adds (G) of networks whose PSNR is not known, by name: vertical lines.
     """
@@ -34,6 +34,7 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
 
     placed = [(i, a) for i, a in enumerate(history.architectures) if a.psnr is not None and a.gmacs is not None]
     ranks, ends = len(history.ranking), len(history.ranking) + len(history.measured)
+    held_against = ends + len(history.published)
     ranked = [(i, a) for i, a in placed if i < ranks]
     if not ranked:
         return None
@@ -44,15 +45,16 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
         ("measured", "measured on the way", [(i, a) for i, a in placed if ranks <= i < ends]),
         ("others", "evaluated", [(i, a) for i, a in ranked if i not in front]),
         ("pareto", "in the Pareto set", [(i, a) for i, a in ranked if i in front]),
-        ("paper", "the paper's HNAS-A, B, C", [(i, a) for i, a in placed if i >= ends]),
+        ("paper", "the paper's HNAS-A, B, C", [(i, a) for i, a in placed if ends <= i < held_against]),
+        ("comparator", "trained as the winner", [(i, a) for i, a in placed if i >= held_against]),
         ("winner", winner, [(i, a) for i, a in ranked if i == 0]),
     ):
         if not members:
             continue
         marks = _marks(role, name, members)
-        if role == "paper":
+        if role in ("paper", "comparator"):
             names = [architecture.name for _, architecture in members]
-            letters = [name.removeprefix("HNAS-")[0] for name in names]
+            letters = [name.removeprefix("HNAS-")[0].upper() for name in names]
             marks.update(mode="markers+text", text=letters, textposition="middle center", hovertext=names)
         figure.add_trace(marks)
     shown = [a.gmacs for _, a in placed if a.gmacs]
