@@ -268,8 +268,8 @@ def test_the_efficient_space_takes_operations_too(efficient: Genotype, position:
     assert isinstance(space.freeze(sample).blocks[0].ops[0], LargeDepthwise)
     save(genotype.build(2), tmp_path / "own.safetensors")
     assert load(tmp_path / "own.safetensors").genotype == genotype
-    # The stem 1, 3 in a block at low resolution and half of it at high, the resize convolutions 1 and a half, the tail a
-    # half; in whole pixels.
+    # The stem 1, 3 in a block at low resolution and half of it at high, the resize convolutions 1 and a half, the tail
+    # a half; in whole pixels.
     assert receptive_radius(genotype, 2, 12) == {2: 8, 3: 9}[position]  # 1 + 3 + 1.5 + 1.5 + 0.5, 1 + 3 + 3 + 1.5
     assert "identity(node 1)" in describe(genotype) and "resize_out(node 1)" in describe(genotype)
 
