@@ -23,6 +23,7 @@ from hnas_nni.network.efficient_network import (
     EfficientStem,
     efficient_tail,
     interpolated,
+    strengthen,
     weaken,
 )
 from hnas_nni.network.first_weights import divide_by_paths, show_image
@@ -109,6 +110,7 @@ class HNASSpace(ModelSpace):
         )
         self.tail = Tail(channels) if self.space is PAPER else efficient_tail(channels)
         if self.space is not PAPER:
+            strengthen(self.stem)
             weaken(self.tail)
         elif normalization == "mean":
             assert isinstance(self.stem, Stem) and isinstance(self.tail, Tail)
