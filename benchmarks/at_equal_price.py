@@ -21,6 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from strategies import HierarchicalTuner
 from strategies.first_proposals import plain_stacks as collapsible_stacks
 
 RUNGS = [[32, 400], [6, 1500]]
+_ROWS = ("found by trials", "plain stack", "collapsible stack", "random search", "ESPCN", "FSRCNN", "paper's cells")
 
 
 class Bench(Images):
@@ -68,7 +70,7 @@ def search(bench: Bench, budget: float, seed: int, evenly: bool) -> tuple[Genoty
     """Search by trials; returns the best of the last rung, and the CPU seconds."""
     start = time.process_time()
     settings = TrialSettings(
-        data=str(bench.options.images), patch=PATCH, batch=BATCH, limit=bench.options.limit, threads=1, seed=seed
+        data=bench.options.images, patch=PATCH, batch=BATCH, limit=bench.options.limit, threads=1, seed=seed
     )
     arguments: dict[str, Any] = {"candidates": 1, "entropy_weight": 0.0, "learning_rate": 1e-9} if evenly else {}
     tuner = HierarchicalTuner(budget=budget, rungs=RUNGS, seed=seed, start_with_stacks=not evenly, **arguments)
@@ -117,6 +119,8 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
     yield "ESPCN", lambda: {"network": widest(espcn, budget, SCALE).name, "search_seconds": 0}
     yield "FSRCNN", lambda: {"network": widest(fsrcnn, budget, SCALE).name, "search_seconds": 0}
     yield "paper's cells", lambda: {"network": _paper(budget), "search_seconds": 0}
+    for stack in plain_stacks(budget, SCALE):  # each by itself, if --rows asks for it
+        yield stack.name, partial(dict, network=stack.name, search_seconds=0)
 
 
 def _paper(budget: float) -> str:
@@ -174,11 +178,11 @@ def _mean(rows: list[dict[str, Any]], test: str) -> float:
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, help="folder of training images")
+    parser.add_argument("--images", help='folder of training images, or "photos" for those that come along')
     parser.add_argument("--test", action="append", default=[], help="a test set; the first chooses among stacks")
     parser.add_argument("--budgets", type=float, nargs="+", default=[4.0, 1.0, 16.0], help="in GMAC")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", help="only these, by name")
+    parser.add_argument("--rows", nargs="+", help='only these, by name; also single stacks, as "plain stack, 6 x 16"')
     parser.add_argument("--steps", type=int, default=10_000, help="of the last training (default: 10000)")
     parser.add_argument("--limit", type=int, default=0, help="images of the searches (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="file of results")
@@ -192,7 +196,8 @@ def main() -> None:
     for seed in options.seeds:
         for budget in options.budgets:
             for name, find in candidates(bench, budget, seed):
-                if (options.rows and name not in options.rows) or bench.row(budget=budget, seed=seed, name=name):
+                wanted = name in options.rows if options.rows else name in _ROWS
+                if not wanted or bench.row(budget=budget, seed=seed, name=name):
                     continue
                 found = find()
                 if not found["network"]:

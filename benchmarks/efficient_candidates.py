@@ -163,7 +163,7 @@ ROWS: dict[str, Row] = {
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, help="folder of training images")
+    parser.add_argument("--images", help="folder of training images")
     parser.add_argument("--test", action="append", default=[], help="a test set")
     parser.add_argument("--budgets", type=float, nargs="+", default=list(SIZES), help="in GMAC")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

@@ -182,18 +182,21 @@ class CostTable:
         GenotypeError
             If the genotype's position lies behind the last layer.
         """
-        genotype = genotype.sized(self.channels, self.layers)
-        assert genotype.depth is not None and genotype.width is not None
-        parts = self.parts(genotype.space, genotype.width)
-        position, behind = genotype.position, genotype.depth - genotype.position
-        last = not behind
-        total = parts.ends(last) + parts.block(high=False) * position + parts.block(high=True) * behind
+        depth, position = genotype.depth or self.layers, genotype.position
+        genotype.check_layers(depth)
+        before, behind, last = position - 1, depth - position, position == depth
+        parts = self.parts(genotype.space, genotype.width or self.channels)
+        summands = [(parts.ends(last), 1), (parts.block(high=False), position), (parts.block(high=True), behind)]
         for edge in genotype.normal.edges:
-            total += parts.normal(edge.operation, high=False) * (position - 1)
-            total += parts.normal(edge.operation, high=True) * behind
+            summands += (parts.normal(edge.operation, False), before), (parts.normal(edge.operation, True), behind)
         for edge in genotype.upsampling.edges:
-            total += parts.upsampling(edge.operation, edge.source < INPUT_NODES, last)
-        return total
+            summands.append((parts.upsampling(edge.operation, edge.source < INPUT_NODES, last), 1))
+        # Plain integers: a search asks for some thousand costs.
+        return Cost(
+            sum(cost.conv_macs * times for cost, times in summands),
+            sum(cost.deconv_macs * times for cost, times in summands),
+            sum(cost.params * times for cost, times in summands),
+        )
 
     def parts(self, space: Space, channels: int) -> PartCosts:
         """Return what the parts of networks of a space and a width C cost."""

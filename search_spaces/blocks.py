@@ -16,7 +16,7 @@ from hnas_nni.architecture.cells import INPUT_NODES
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.operations import candidates
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
-from hnas_nni.network.efficient_network import COLOURS, operation_module, run_efficient_blocks, strengthen, weaken
+from hnas_nni.network.efficient_network import COLOURS, operation_module, run_efficient_blocks
 from hnas_nni.network.first_weights import pass_through, preserve_signal
 from hnas_nni.network.network import Preprocessor, block_cells, candidate, run_blocks
 
@@ -209,11 +209,7 @@ def _make_efficient_candidate(
     cell: str, operation: str, channels: int, scale: int, out: int, node: int, slot: int, source: int | None
 ) -> nn.Module:
     # A node that is not picked yet is taken for an input.
-    module = operation_module(cell, operation, source or 0, channels, scale, out)
-    strengthen(module)
-    if cell == "upsampling" and out == COLOURS:
-        weaken(module)
-    return module
+    return operation_module(cell, operation, source or 0, channels, scale, out)
 
 
 def _make_candidate(

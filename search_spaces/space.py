@@ -23,8 +23,6 @@ from hnas_nni.network.efficient_network import (
     EfficientStem,
     efficient_tail,
     interpolated,
-    strengthen,
-    weaken,
 )
 from hnas_nni.network.first_weights import divide_by_paths, show_image
 from hnas_nni.network.network import HNASNetwork, Stem, Tail
@@ -109,10 +107,7 @@ class HNASSpace(ModelSpace):
             scale, channels, layers, normalization=normalization, space=self.space, depths=depths, widths=widths
         )
         self.tail = Tail(channels) if self.space is PAPER else efficient_tail(channels)
-        if self.space is not PAPER:
-            strengthen(self.stem)
-            weaken(self.tail)
-        elif normalization == "mean":
+        if normalization == "mean":
             assert isinstance(self.stem, Stem) and isinstance(self.tail, Tail)
             show_image(self.stem, self.tail)
 

@@ -28,12 +28,12 @@ class Images:
     Parameters
     ----------
     training
-        Folder of HR images.
+        Folder of HR images, or "photos" for those that come along.
     tests
         Test sets, as :func:`hnas_nni.data.load_pairs` takes them.
     """
 
-    def __init__(self, training: Path, tests: Sequence[str]) -> None:
+    def __init__(self, training: str, tests: Sequence[str]) -> None:
         self._training = load_pairs(training, SCALE, minimum_size=PATCH)
         self.tests = {Path(test).name: load_pairs(test, SCALE) for test in tests}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
 from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells
 from hnas_nni.network.over_parameterised import over_parameterise_later
+
+Module = TypeVar("Module", bound=nn.Module)
 
 COLOURS = 3
 _TAIL_SHARE = 0.1
@@ -49,6 +52,7 @@ class EfficientStem(nn.Module):
         self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, COLOURS, 1, 1), persistent=False)
         self.conv = nn.Conv2d(COLOURS, channels, 3, padding=1)
         over_parameterise_later(self.conv)
+        start(self)
         self.activation = nn.PReLU(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -123,10 +127,6 @@ class EfficientNetwork(SuperResolutionNetwork):
             for kind in block_cells(genotype.position, layers)
         )
         self.tail = nn.Identity() if last else efficient_tail(channels)
-        strengthen(self.stem)
-        for block in self.blocks:
-            strengthen(block)
-        weaken(self.blocks[-1] if last else self.tail)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Upscale a batch of RGB images in 0..1, ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
@@ -170,7 +170,8 @@ def interpolated(x: torch.Tensor, scale: int) -> torch.Tensor:
 def operation_module(kind: str, operation: str, source: int, channels: int, scale: int, out: int) -> nn.Module:
     """Make the operation of an edge; `out` are the channels that an upsampling block hands on."""
     more = {"out": out} if kind == "upsampling" else {}
-    return OPERATIONS[operation].factory(channels, edge_scale(kind, source, scale), **more)
+    module = OPERATIONS[operation].factory(channels, edge_scale(kind, source, scale), **more)
+    return start(module, writes_image=kind == "upsampling" and out == COLOURS)
 
 
 def cost_parts(scale: int, channels: int) -> CostParts:
@@ -191,22 +192,15 @@ def cost_parts(scale: int, channels: int) -> CostParts:
 
 def efficient_tail(channels: int) -> nn.Conv2d:
     """Make the tail of networks that upsample before their last block: ``(n, C, h, w)`` to ``(n, 3, h, w)``."""
-    return nn.Conv2d(channels, COLOURS, 3, padding=1)
+    return start(nn.Conv2d(channels, COLOURS, 3, padding=1), writes_image=True)
 
 
 @torch.no_grad()
-def strengthen(module: nn.Module) -> None:
-    """Let convolutions begin so that their activations keep the scale of the features, in place."""
+def start(module: Module, *, writes_image: bool = False) -> Module:
+    """Give the convolutions of a new module the scale that they begin with, in place; returns the module."""
     for conv in module.modules():
         if isinstance(conv, nn.Conv2d):
-            conv.weight *= _GAIN
-
-
-@torch.no_grad()
-def weaken(module: nn.Module) -> None:
-    """Let what writes the image begin weakly, in place."""
-    for conv in module.modules():
-        if isinstance(conv, nn.Conv2d):
-            conv.weight *= _TAIL_SHARE
-            if conv.bias is not None:
+            conv.weight *= _TAIL_SHARE if writes_image else _GAIN
+            if writes_image and conv.bias is not None:
                 conv.bias *= _TAIL_SHARE
+    return module
