@@ -90,8 +90,8 @@ class HNASSpace(ModelSpace):
         self.space = SPACES[space]
         widths = self.space.widths if channels is None else ()
         depths = self.space.depths if layers is None else ()
-        channels = channels or min(widths, default=_PAPER_CHANNELS)
-        layers = layers or max(depths, default=DEFAULT_LAYERS)
+        channels = min(widths, default=_PAPER_CHANNELS) if channels is None else channels
+        layers = max(depths, default=DEFAULT_LAYERS) if layers is None else layers
         check_network_size(scale, channels, layers)
         NORMALIZATION.check("normalization", normalization)
         if normalization != "none" and self.space is not PAPER:
@@ -228,6 +228,8 @@ class HNASSpace(ModelSpace):
             DEPTH_LABEL: SPACES[space].depths if layers is None else (),
             WIDTH_LABEL: SPACES[space].widths if channels is None else (),
         }
+        channels = _PAPER_CHANNELS if channels is None else channels
+        layers = DEFAULT_LAYERS if layers is None else layers
         labels = [label for label in decision_labels(SPACES[space]) if searched.get(label, True)]
         own = {label: sample[label] for label in labels if label in sample}
         for label, sizes in searched.items():
@@ -236,13 +238,13 @@ class HNASSpace(ModelSpace):
         try:
             genotype = Genotype.from_sample(own)
             # Of the position as it is in the sample; that of the genotype is at most its depth.
-            last = max(searched[DEPTH_LABEL], default=layers or DEFAULT_LAYERS)
+            last = max(searched[DEPTH_LABEL], default=layers)
             replace(genotype, position=own[POSITION_LABEL], depth=None).check_layers(last)
         except GenotypeError as error:
             raise SampleValidationError(str(error)) from error
         if genotype.space is not SPACES[space]:
             raise SampleValidationError(f"the sample is of the {genotype.space.name} space, not of the {space} one")
-        network: SuperResolutionNetwork = genotype.build(scale, channels or _PAPER_CHANNELS, layers or DEFAULT_LAYERS)
+        network: SuperResolutionNetwork = genotype.build(scale, channels, layers)
         return network
 
 

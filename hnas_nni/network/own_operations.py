@@ -166,7 +166,8 @@ def _try(operation: Operation, out: int, more: dict[str, int]) -> None:
     its factory takes.
     """
     name, (height, width) = operation.name, _PROBE_SIZE
-    for scale in operation_scales(operation.cell):
+    # Scale 1 comes last: a module that does not heed `out` would fail there with an error of torch.
+    for scale in sorted(operation_scales(operation.cell), key=lambda scale: bool(more) and scale == 1):
         grown = scale if operation.cell == "upsampling" else 1
         x = torch.zeros(1, out if scale == 1 else _PROBE_CHANNELS, height, width, device="meta")
         with torch.device("meta"):

@@ -146,14 +146,15 @@ def test_sizes_that_are_left_open_are_the_tables() -> None:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_architecture_begins_close_to_the_interpolation(scale: int) -> None:
-    """Of torch's own weights all would be ten times as far from it; from none at all a network learns nothing."""
+    """By a fraction of the picture's own contrast, but not the same: from nothing at all a network learns nothing."""
     photo = load_pairs("photos", 2, limit=1)[0].lr[:40, :40]
     low = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     bicubic = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
     torch.manual_seed(0)
     with torch.inference_mode():
         for genotype in small_genotypes(8, seed=scale):
-            assert 0 < float((genotype.build(scale)(low) - bicubic).square().mean().sqrt()) < 0.04
+            difference = float((genotype.build(scale)(low) - bicubic).std())
+            assert 0 < difference < float(low.std()) / 4
 
 
 def test_sizes_out_of_range_are_named() -> None:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import nn
 
 from hnas_nni import HNAS_A, Cell, Edge, Genotype, GenotypeError, register_normal, register_upsampling, unregister
 from hnas_nni.architecture.operations import OPERATIONS, candidates
-from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.architecture.spaces import EFFICIENT, PAPER
 from hnas_nni.cost import cost_table, count
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load, save
@@ -227,6 +228,71 @@ def test_bad_operations_are_refused(arguments: dict[str, object], message: str) 
 def test_an_upsampling_operation_must_fit_every_scale() -> None:
     with pytest.raises(ValueError, match=r"at scale 1; an operation of the upsampling cell gives \(1, 6, 5, 8\)"):
         register_upsampling("twice", lambda channels, scale: nn.Upsample(scale_factor=2))
+
+
+class ResizeOut(nn.Sequential):
+    """Nearest neighbour, then 3x3 to the channels that are asked for."""
+
+    def __init__(self, channels: int, scale: int, out: int) -> None:
+        given = out if scale == 1 else channels
+        super().__init__(nn.Upsample(scale_factor=scale), nn.Conv2d(given, out, 3, padding=1))
+
+
+@pytest.fixture
+def efficient() -> Iterator[Genotype]:
+    """Two operations of the efficient space, and an architecture that uses both, at both kinds of edge."""
+    register_normal("large_dw", LargeDepthwise, label="identity", reach=3, space="efficient", colour="#88ccee")
+    register_upsampling("resize_out", ResizeOut, reach=1, space="efficient")
+    normal = Cell((Edge("large_dw", 1), Edge("skip", 2), Edge("conv_3x3", 0)), 1)
+    upsampling = Cell((Edge("resize_out", 1), Edge("resize_out", 2)), 1)
+    yield Genotype(normal, upsampling, 2, depth=3, width=6, space=EFFICIENT)
+    for name in ("large_dw", "resize_out"):
+        unregister(name)
+
+
+@pytest.mark.parametrize("position", [2, 3])
+def test_the_efficient_space_takes_operations_too(efficient: Genotype, position: int, tmp_path: Path) -> None:
+    """Under a label and in a colour that another space has already."""
+    genotype = replace(efficient, position=position)
+    assert candidates(PAPER, "normal") == PAPER_NORMAL
+    assert candidates(EFFICIENT, "normal")[-1] == "large_dw"
+    assert candidates(EFFICIENT, "upsampling")[-1] == "resize_out"
+    assert search_space_json(space="efficient")["upsampling/op_2_0"]["_value"][-1] == "resize_out"
+    for scale in (2, 3, 4):
+        network = genotype.build(scale)
+        assert network(torch.rand(1, 3, 6, 7)).shape == (1, 3, 6 * scale, 7 * scale)
+        assert cost_table(scale, lr_size=(12, 10))(genotype) == count(genotype, scale, lr_size=(12, 10))
+    assert Genotype.from_string(str(genotype)) == genotype == Genotype.from_sample(genotype.to_sample())
+    space = HNASSpace(2, space="efficient", layers=3, channels=6)
+    sample = {label: value for label, value in genotype.to_sample().items() if label not in ("depth", "width")}
+    assert isinstance(space.freeze(sample).blocks[0].ops[0], LargeDepthwise)
+    save(genotype.build(2), tmp_path / "own.safetensors")
+    assert load(tmp_path / "own.safetensors").genotype == genotype
+    # The stem 1, 3 in a block at low resolution and half of it at high, the resize convolutions 1 and a half, the tail
+    # a half; in whole pixels.
+    assert receptive_radius(genotype, 2, 12) == {2: 8, 3: 9}[position]  # 1 + 3 + 1.5 + 1.5 + 0.5, 1 + 3 + 3 + 1.5
+    assert "identity(node 1)" in describe(genotype) and "resize_out(node 1)" in describe(genotype)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"space": "other"}, "mine: space 'other' is not valid; give one of paper, efficient"),
+        ({"factory": ResizeConv}, "unexpected keyword argument 'out'"),
+        (
+            {"factory": lambda channels, scale, out: ResizeConv(channels, scale)},
+            r"at scale 2; an operation of the upsampling cell gives \(1, 3, 10, 16\)",
+        ),
+        ({"name": "area"}, "area: there is such an operation already"),
+        ({"label": "sub-pixel 3x3"}, "label 'sub-pixel 3x3' is that of another"),
+        ({"colour": "#4b3fa8"}, "colour #4b3fa8 is that of another"),
+    ],
+)
+def test_bad_operations_of_the_efficient_space_are_refused(arguments: dict[str, Any], message: str) -> None:
+    before = dict(OPERATIONS)
+    with pytest.raises((ValueError, TypeError), match=message):
+        register_upsampling(**{"name": "mine", "factory": ResizeOut, "space": "efficient", **arguments})
+    assert before == OPERATIONS
 
 
 def test_published_architectures_are_untouched(own: Genotype) -> None:

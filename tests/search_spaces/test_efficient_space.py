@@ -109,6 +109,20 @@ def test_freeze_builds_the_network_of_the_genotype(space: HNASSpace) -> None:
         assert not any(isinstance(module, nni.mutable.Mutable) for module in network.modules())
 
 
+@pytest.mark.parametrize("position", [2, 3])
+def test_shared_weights_begin_like_those_of_a_network(position: int) -> None:
+    """Both are drawn from even distributions, whose ends the largest of many weights come close to."""
+    sample = draw(HNASSpace(2, 32, 3, space="efficient"), 1, seed=position)[0] | {"upsample_position": position}
+    sample |= {f"normal/op_{node}_0": "conv_3x3" for node in (2, 3, 4)} | {"upsampling/input_2_0": [1]}
+    frozen = HNASSpace(2, 32, 3, space="efficient").freeze(sample)
+    built = Genotype.from_sample(sample).build(2, 32, 3)
+    large = [name for name, weight in built.named_parameters() if weight.numel() > 500]
+    assert len(large) > 5
+    for name in large:
+        ends = [float(network.get_parameter(name).abs().max()) for network in (frozen, built)]
+        assert ends[0] == pytest.approx(ends[1], rel=0.05), name
+
+
 def test_a_trial_rebuilds_the_network_from_its_description(space: HNASSpace, one_size: HNASSpace) -> None:
     (sample,) = draw(space, 1, seed=3)
     network = nni.load(nni.dump(SimplifiedModelSpace.from_model(space).freeze(sample))).executable_model()
