@@ -69,4 +69,5 @@ def go_on(path: Path, network: nn.Module, optimizer: Adam) -> int:
             f"{path}: no weights to go on from; successive halving needs trials that share the experiment's folder"
         ) from None
     except Exception as error:  # what torch raises for a damaged file is of many kinds
-        raise ValueError(f"{path}: can't go on from these weights ({error})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path}: can't go on from these weights ({reason})") from error

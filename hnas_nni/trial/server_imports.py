@@ -32,6 +32,8 @@ MODULES = (
     "hnas_nni.data.splits",
     "hnas_nni.metrics",
     "hnas_nni.network.devices",
+    "hnas_nni.network.efficient_network",
+    "hnas_nni.network.efficient_operations",
     "hnas_nni.network.first_weights",
     "hnas_nni.network.model_file",
     "hnas_nni.network.network",

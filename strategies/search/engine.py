@@ -102,7 +102,6 @@ class WeightSharingSearch:
         if self.folder.exists and self.folder.finished:
             return self.folder.architectures()
         with self._locked_folder():
-            self._prepare()
             self._resume()
             self._train()
             return self._finish()
@@ -121,7 +120,7 @@ class WeightSharingSearch:
 
     @contextmanager
     def _locked_folder(self) -> Iterator[None]:
-        # Bad data must not leave a folder behind: images are looked at before it is made.
+        # Bad data, or a budget that nothing fits, must not leave a folder behind: both are looked at before it is made.
         settings = self.settings
         self._device = choose_device(settings.device)
         if settings.threads:
@@ -136,6 +135,7 @@ class WeightSharingSearch:
                 limit=settings.limit or None,
                 strict=not settings.skip_unusable,
             )
+        self._prepare()
         if not self.folder.exists:
             self.folder.create(settings.to_dict(), self._command)
         with self.folder.lock():

@@ -22,7 +22,7 @@ ADDED = ("lambda", "cost_scale")
 
 def saved_state(folder: Path) -> dict[str, Any]:
     """Read what the tuner saved; it holds tensors and plain data alone."""
-    return torch.load(folder / STATE_FILE, weights_only=True)
+    return torch.load(folder / STATE_FILE, weights_only=True)["agent"]
 
 
 def learnt_results(state: dict[str, Any]) -> Counter[tuple[Genotype, float]]:

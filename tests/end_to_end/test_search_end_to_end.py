@@ -41,7 +41,7 @@ def test_all_trials_succeed_with_the_joint_reward(
     assert [trial["status"] for trial in hnas_search.trials()] == ["SUCCEEDED"] * TRIALS
     assert len(metrics) == TRIALS
     for metric in metrics.values():
-        assert set(metric) == {"default", "psnr", "gmacs", "params", "genotype"}
+        assert set(metric) == {"default", "psnr", "gain", "gmacs", "params", "steps", "genotype"}
         assert metric["default"] == pytest.approx(REWARD.weight * metric["psnr"] - 0.4 * 0.05 * metric["gmacs"])
 
 

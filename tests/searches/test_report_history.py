@@ -19,6 +19,7 @@ from nni_experiment import RunningExperiment
 from report_runs import EPOCHS, MEASURED_AGAIN, write_run
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C
+from hnas_nni.report.page.page import render_report
 from hnas_nni.searches import open_search
 from hnas_nni.searches.nni.settings import configuration_text, reward_settings, trial_settings
 from hnas_nni.searches.pareto import pareto_set
@@ -265,8 +266,25 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, damage: Callable[[Pa
         open_search(run.path).history()
 
 
+def test_a_search_by_rungs_is_planned_by_them_and_its_networks_have_sizes_of_their_own(
+    finished_climb: RunningExperiment,
+) -> None:
+    history = open_search(str(finished_climb.directory)).history()
+    assert (history.state, history.done) == ("finished", history.planned)
+    assert (history.channels, history.layers, history.reward_weight) == (None, None, 1.0)
+    assert not {"channels", "layers"} & set(history.settings)
+    winner = history.winner
+    assert winner is not None and winner.stage == 3 and winner.genotype.depth and winner.genotype.width
+    page = render_report(history)
+    assert f"of {winner.genotype.depth} blocks" in page
+    assert f"at C = {winner.genotype.width}" in page
+
+
 def test_settings_are_read_from_the_trials_command() -> None:
-    defaults = asdict(TrialSettings())
+    stated = asdict(TrialSettings())
+    defaults = {name: value for name, value in stated.items() if value is not None}
+    # No budget, and a learning rate that is the space's.
+    assert set(stated) - set(defaults) == {"budget", "budget_params", "learning_rate"}
     assert trial_settings("python -m hnas_nni.trial") == {**defaults, "sharing": True}
     command = (
         "python -m hnas_nni.trial --layers=4 --layers 5 --data '/my photos' --no-sharing --lambda 0.2 --steps $STEPS"
@@ -276,5 +294,8 @@ def test_settings_are_read_from_the_trials_command() -> None:
     del expected["steps"]  # the trial's shell knows it
     assert trial_settings(command) == expected
     assert reward_settings({"tuner": {"name": "TPE"}}, {"lambda": 0.2}) == {"lambda": 0.2, "cost_scale": 0.05}
+    assert trial_settings("python -m hnas_nni.trial --budget 4") == {**defaults, "budget": 4.0, "sharing": True}
+    # Under a budget our tuner rewards PSNR alone.
+    assert reward_settings({"tuner": {"classArgs": {"budget": 4}}}, dict(defaults))["lambda"] == 1
     assert trial_settings("python mine.py --layers 4") == trial_settings("python 'hnas_nni.trial") == {}
     assert reward_settings({}, {}) == {}  # another's trial: unknown

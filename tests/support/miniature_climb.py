@@ -22,7 +22,6 @@ def climb_config(folder: Path) -> dict[str, Any]:
         "trialCommand": trial_command(),
         "trialConcurrency": 2,
         "maxTrialNumber": 1000,
-        "logLevel": "warning",
         "tuner": {
             "className": "strategies.HierarchicalTuner",
             "codeDirectory": str(folder),

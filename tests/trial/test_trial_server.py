@@ -217,13 +217,14 @@ def test_the_process_that_nni_starts_loads_the_standard_library_alone() -> None:
 
 
 @pytest.mark.slow
-def test_the_server_imports_what_a_trial_needs_and_starts_no_threads() -> None:
+@pytest.mark.parametrize("space", ["paper", "efficient"])
+def test_the_server_imports_what_a_trial_needs_and_starts_no_threads(space: str) -> None:
     code = (
         "import sys, threading; from hnas_nni.trial.server_imports import load; load()\n"
         "from hnas_nni.trial.server_preparation import prepare\n"
         f"prepare({OPTIONS}); assert threading.active_count() == 1\n"
         "before = set(sys.modules); from hnas_nni.trial.__main__ import main\n"
-        f"assert main([*{OPTIONS}, '--genotype', 'random', '--output', sys.argv[1]]) == 0\n"
+        f"assert main([*{OPTIONS}, '--genotype', '{space}', '--output', sys.argv[1]]) == 0\n"
         "print(*(name for name in set(sys.modules) - before if name.partition('.')[0] != 'torch'), file=sys.stderr)"
     )
     with tempfile.TemporaryDirectory() as folder:
