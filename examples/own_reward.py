@@ -45,7 +45,7 @@ def evaluate(network: Any, options: argparse.Namespace) -> None:
     """Train the network of one architecture for some steps, measure it, and report its reward to NNI."""
     import nni
 
-    from hnas_nni.trial import TrialSettings
+    from hnas_nni.trial import Training, TrialSettings
     from hnas_nni.trial import evaluate as train_and_measure
     from hnas_nni.trial.reward import JointReward
 
@@ -61,7 +61,7 @@ def evaluate(network: Any, options: argparse.Namespace) -> None:
         threads=options.threads,
     )
     # lambda = 1: PSNR alone, as the price is put on something else here.
-    result, trained = train_and_measure(network.genotype, JointReward(weight=1.0), settings)
+    result, trained = train_and_measure(network.genotype, JointReward(weight=1.0), Training(settings))
     took = milliseconds(trained.eval(), options.side, options.repetitions)
     # NNI maximises "default"; the other entries are for us, and for the web UI.
     figures = {"default": result.psnr - options.price * took, "psnr": result.psnr, "ms": took, "gmacs": result.gmacs}

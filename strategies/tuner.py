@@ -215,7 +215,7 @@ elite_weight, candidates : optional
         """
         samples = self.generate_multiple_parameters([parameter_id])
         if not samples:
-            raise NoMoreTrialError("no trial is left")
+            raise NoMoreTrialError("all trials failed" if self._gives_up() else "no trial is left")
         return samples[0]
 
     def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[dict[str, Any]]:

@@ -38,10 +38,12 @@ def test_configuration_fits_nni_tuner_and_trial(path: Path, tmp_path: Path, monk
     assert words[:3] == ["python", "-m", "hnas_nni.trial"]
     options = _parser().parse_args(words[3:])
     space = json.loads(Path(config.search_space_file).read_text())
-    assert space["upsample_position"]["_value"] == list(range(1, options.layers + 1))
+    last = max(space["depth"]["_value"]) if "depth" in space else options.layers
+    assert space["upsample_position"]["_value"] == list(range(1, last + 1))
     tuner = HierarchicalTuner(**config.tuner.class_args)
     tuner.update_search_space(space)
-    assert tuner.generate_parameters(0)["lambda"] == 0.6
+    # Under a budget PSNR alone is the reward.
+    assert tuner.generate_parameters(0)["lambda"] == (1.0 if "budget" in config.tuner.class_args else 0.6)
 
 
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.name)

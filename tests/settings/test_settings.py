@@ -109,7 +109,7 @@ def test_every_setting_has_an_option_that_sets_it(settings: type[Settings], tmp_
             value = 3 if name == "scale" else default + 12
             words = [str(value)]
         elif setting.kind is float:
-            value = default / 2 + 0.001
+            value = (1.0 if default is None else default) / 2 + 0.001
             words = [str(value)]
         else:
             value = others[0] if others else str(tmp_path / "file" if setting.metavar == "FILE" else tmp_path)
@@ -130,6 +130,7 @@ def test_the_report_reads_a_trials_command_as_the_trial_does(tmp_path: Path) -> 
         reward = given(options, JointReward)
         expected = TrialSettings(**given(options, TrialSettings)).to_dict() | {"sharing": True}
         expected |= {{"weight": "lambda"}.get(name, name): value for name, value in reward.items()}
+        expected = {name: value for name, value in expected.items() if value is not None}
         assert trial_settings(f"python -m hnas_nni.trial {command}") == expected
 
 
