@@ -103,7 +103,7 @@ class HierarchicalTuner(Tuner):
         trial is a new architecture and has the steps of its command.
     start_with_stacks : bool, optional
         Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first;
-        true. The search then never ends below them.
+        true.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without

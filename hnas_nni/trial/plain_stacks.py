@@ -1,7 +1,7 @@
 """The stacks of equal convolutions that fill a budget: what one would write down by hand, as architectures.
 
-They are in the efficient space. A search under a budget measures them first, at every width that makes sense, so that
-it does not end below them; a report holds its winner against them.
+They are in the efficient space. A search under a budget measures them first, at every width that makes sense, and a
+report holds its winner against them.
 """
 
 from __future__ import annotations
