@@ -207,6 +207,7 @@ def main() -> None:
 
 
 def log(text: str) -> None:
+    """Write a line to the server's log."""
     print(time.strftime("[%Y-%m-%d %H:%M:%S]"), f"process {os.getpid()}", text, flush=True)
 
 
