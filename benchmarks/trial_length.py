@@ -20,6 +20,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ from hnas_nni.architecture.spaces import PAPER, SPACES, Space
 from hnas_nni.cost import cost_table
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.network.first_weights import interpolate
+from hnas_nni.training.step import patch_psnr
 from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.plain_stacks import plain_stacks
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.training.step import patch_psnr
 
 _SECOND_SEEDS = 4
 """So many architectures of each group are trained to the end twice, which tells the noise of the seed."""
@@ -221,15 +222,12 @@ def main() -> None:
         for budget, genotypes in zip(options.budgets, drawn, strict=True):
             genotype = genotypes[number]
             key = {"budget": budget, "genotype": str(genotype)}
-            bench.once(key | {"kind": "training"}, lambda genotype=genotype: bench.trained(genotype, 0))
+            bench.once(key | {"kind": "training"}, partial(bench.trained, genotype, seed=0))
             if number < _SECOND_SEEDS:
-                bench.once(key | {"kind": "second seed"}, lambda genotype=genotype: bench.trained(genotype, 1))
+                bench.once(key | {"kind": "second seed"}, partial(bench.trained, genotype, seed=1))
             for steps in options.steps:
-                name = f"trial of {steps} steps"
-                bench.once(
-                    key | {"kind": "trial", "name": name},
-                    lambda genotype=genotype, steps=steps, number=number: bench.tried(genotype, number, steps),
-                )
+                trial = key | {"kind": "trial", "name": f"trial of {steps} steps"}
+                bench.once(trial, partial(bench.tried, genotype, number, steps))
     print("\n".join(table(bench.rows)))
 
 
