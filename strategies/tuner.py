@@ -102,8 +102,8 @@ class HierarchicalTuner(Tuner):
         experiment ends. The policy learns from the first rung alone, whose rewards are comparable. Left out, every
         trial is a new architecture and has the steps of its command.
     start_with_stacks : bool, optional
-        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first;
-        true.
+        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first, and
+        let the best of them have a place in every rung of more than one trial, so that no search ends below them; true.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
@@ -200,6 +200,8 @@ elite_weight, candidates : optional
                 )
             except ValueError as error:  # nothing fits the budget
                 raise _refusal(str(error)) from error
+            if self._halving is not None:
+                self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
             try:
                 self._restore()
             except ValueError as error:
