@@ -81,8 +81,7 @@ def search(bench: Bench, budget: float, seed: int, evenly: bool) -> tuple[Genoty
         while samples := tuner.generate_multiple_parameters([number]):
             parameters = TrialParameters.from_nni(samples[0])
             assert parameters.reward is not None and parameters.stage is not None
-            # The images of the search are those of its weights and of its measurements; none are the test sets'.
-            stage = replace(parameters.stage, all_images=False)
+            stage = parameters.stage
             training = Training(settings, None, number, stage, Path(folder))
             result, _ = evaluate(parameters.genotype, parameters.reward, training)
             tuner.receive_trial_result(number, samples[0], result.to_nni(parameters.genotype))

@@ -84,10 +84,6 @@ class SuccessiveHalving:
         """Whether every trial has ended and no other is to follow."""
         return not self.running and self.next() is None
 
-    def is_last(self, stage: int) -> bool:
-        """Whether a stage, counted from 1, is a training to the end; a search of one stage has none."""
-        return stage == len(self.rungs) > 1
-
     def next(self) -> Promotion | None:
         """Return what to try next; None when all is started.
 

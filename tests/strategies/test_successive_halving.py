@@ -41,11 +41,6 @@ def test_the_best_go_on_one_after_another() -> None:
     assert halving.next() is None and halving.done and halving.finished == 7
 
 
-def test_only_the_last_stage_is_a_training_to_the_end() -> None:
-    assert [SuccessiveHalving(RUNGS).is_last(stage) for stage in (1, 2, 3)] == [False, False, True]
-    assert not SuccessiveHalving(RUNGS[:1]).is_last(1)
-
-
 def test_where_too_few_have_ended_new_ones_are_tried_meanwhile() -> None:
     halving = SuccessiveHalving([Rung(2, 10), Rung(1, 20)])
     assert [climb(halving, name).stage for name in "ab"] == [1, 1]
