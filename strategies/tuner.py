@@ -94,6 +94,8 @@ class HierarchicalTuner(Tuner):
     budget, budget_params : float, optional
         The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters. Candidates that would lead above
         are masked while the controller decides, so that nothing above is proposed.
+    budget_ms, latency : float and str, optional
+        The most milliseconds, and the absolute path of the table that ``hnas latency`` measured on the device.
     scale, channels, layers : int, optional
         Of the networks that trials build, for a budget: C and L count where the space leaves them open.
     rungs : list, optional
