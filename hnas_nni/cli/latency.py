@@ -35,7 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the table goes")
     parser.add_argument("--space", choices=list(SPACES), default=EFFICIENT.name, help="search space (%(default)s)")
-    parser.add_argument("--size", default="480x480", metavar="WxH", help="of the low-resolution image (%(default)s)")
+    parser.add_argument(
+        "--size", default="480x480", metavar="SIZE", help="of the low-resolution image, width x height (%(default)s)"
+    )
     add_option(parser, "scale", shared.SCALE, 2)
     add_option(
         parser, "channels", shared.CHANNELS, DEFAULT_CHANNELS, "in a space that does not search it: {}"

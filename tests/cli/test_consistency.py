@@ -52,7 +52,7 @@ def _has(option: str) -> set[str]:
 def test_commands_stand_in_the_order_of_the_work() -> None:
     assert list(COMMANDS) == [
         *("data", "search", "best", "report", "show"),
-        *("train", "evaluate", "compare", "upscale", "export", "completion"),
+        *("train", "evaluate", "compare", "upscale", "export", "latency", "completion"),
     ]
 
 

@@ -162,5 +162,5 @@ def test_milliseconds_need_a_table_and_a_table_milliseconds(door: Any, table: Pa
             made = door(**given)
             getattr(made, "bound", getattr(getattr(made, "budget", None), "bound", None))()
     for bad in ({"budget_ms": 0, "latency": str(table)}, {"budget_ms": 5, "latency": str(tmp_path / "none.json")}):
-        with pytest.raises(ValueError, match="is not valid; give a positive number|no such file; hnas latency"):
+        with pytest.raises(ValueError, match=r"is not valid; give a positive number|no such file; hnas latency"):
             door(**bad)
