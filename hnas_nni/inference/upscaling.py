@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands, tile_size
-from hnas_nni.inference.models import BICUBIC, Bicubic, Model, NetworkModel, read_model
+from hnas_nni.inference.enlarging import TileSize, enlarge, enlarge_bands
+from hnas_nni.inference.models import BICUBIC, Model, NetworkModel, read_model
+from hnas_nni.inference.transparency import WithOpacity, cover_hidden
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.devices import choose_device
-from hnas_nni.pictures.picture import Picture, PictureRows, split_channels
+from hnas_nni.pictures.picture import Picture, PictureRows, Pixels, split_channels
 from hnas_nni.pictures.pillow import from_pillow, to_pillow
 
 _Image = TypeVar("_Image", Image.Image, npt.NDArray[Any])
@@ -51,9 +52,9 @@ def upscale(
     Returns
     -------
     PIL.Image.Image or numpy.ndarray
-        Of the kind that was given, `scale` times as large; values are cut to their range. Grey stays grey, alpha is
-        upscaled by bicubic interpolation. A Pillow image with a palette becomes RGB; its colour profile is kept and
-        its Exif orientation applied.
+        Of the kind that was given, `scale` times as large; values are cut to their range. Grey stays grey. Opacity
+        is upscaled by bicubic interpolation, and colours that it hides do not show at its edges. A Pillow image with a
+        palette becomes RGB; its colour profile is kept and its Exif orientation applied.
 
     Raises
     ------
@@ -80,8 +81,8 @@ def upscale_picture(
     picture: Picture, model: Model, tile: TileSize = "auto", advance: Callable[[int], object] | None = None
 ) -> Picture:
     """Upscale a picture with all that belongs to it; for the parameters see :func:`hnas_nni.inference.enlarge`."""
-    alpha = None if picture.alpha is None else enlarge(picture.alpha, Bicubic(model.scale), tile)
-    pixels = enlarge(picture.pixels, model, tile, advance=advance)
+    channels, model = _with_opacity(picture, model)
+    pixels, alpha = split_channels(enlarge(channels, model, tile, advance=advance))
     return replace(picture, pixels=pixels, alpha=alpha)
 
 
@@ -92,17 +93,18 @@ def upscale_rows(
 
     For the parameters see :func:`hnas_nni.inference.enlarge`; the rows together are what :func:`upscale_picture` gives.
     """
-    height, width, colours = picture.pixels.shape
-    bands = enlarge_bands(picture.pixels, model, tile, advance=advance)
-    if picture.alpha is not None:
-        # The same tiles, so that the bands have the same rows.
-        size = tile_size(height, width, model, tile)
-        bands = (
-            np.concatenate(band, axis=2)
-            for band in zip(bands, enlarge_bands(picture.alpha, Bicubic(model.scale), size), strict=True)
-        )
-    shape = (model.scale * height, model.scale * width, colours + (picture.alpha is not None))
-    return PictureRows(shape, picture.pixels.dtype, bands, picture)
+    channels, model = _with_opacity(picture, model)
+    height, width, count = channels.shape
+    bands = enlarge_bands(channels, model, tile, advance=advance)
+    return PictureRows((model.scale * height, model.scale * width, count), channels.dtype, bands, picture)
+
+
+def _with_opacity(picture: Picture, model: Model) -> tuple[Pixels, Model]:
+    """Return what to enlarge of a picture, and by what: its colours, with its opacity if it has one."""
+    if picture.alpha is None:
+        return picture.pixels, model
+    covered = replace(picture, pixels=cover_hidden(picture.pixels, picture.alpha))
+    return covered.channels, WithOpacity(model)
 
 
 def _model(

@@ -80,6 +80,11 @@ class PictureRows:
         return replace(self, dtype=np.dtype(np.uint8), bands=map(in_8_bits, self.bands))
 
 
+def peak_of(dtype: np.dtype[Any]) -> int:
+    """Return what white, or opaque, is in a type: 255, 65535, or 1 in floating point."""
+    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
+
+
 def in_8_bits(channels: Pixels) -> Pixels:
     """Return channels with 8 bits, 65535 becoming 255, rounded."""
     if channels.dtype == np.uint8:
