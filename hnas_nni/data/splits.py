@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import VALIDATION_PHOTOS, find_images
+from hnas_nni.data.listing import DataError, ImageFiles
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
 from hnas_nni.settings import EMBEDDED
