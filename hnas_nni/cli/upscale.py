@@ -1,9 +1,10 @@
 """Upscale picture files with a trained network.
 
-Read are PNG, JPEG, TIFF, WebP, BMP, PPM, GIF, AVIF and what else libvips or Pillow decodes; written is the same format,
-or PNG where it is another than the first six. 16 bits a channel are kept in PNG and TIFF, grey stays grey, opacity
-is enlarged by bicubic interpolation, colour profiles are kept, and Exif data but in TIFF, and the Exif orientation is
-applied. Large pictures are computed in tiles. A file that can't be used is reported, and the others go on.
+Read are PNG, JPEG, TIFF, WebP, BMP, PPM, GIF, AVIF, HEIC and what else libvips or Pillow decodes; written is the same
+format, or PNG where it is another than the first six. 16 bits a channel are kept in PNG and TIFF, grey stays grey,
+opacity is enlarged by bicubic interpolation, colour profiles are kept, and Exif data but in TIFF, and the Exif
+orientation is applied. Large pictures are computed in tiles. A file that can't be used is reported, and the others go
+on.
 """
 
 from __future__ import annotations

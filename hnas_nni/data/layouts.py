@@ -7,7 +7,6 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
-from hnas_nni.data.images import IMAGE_SUFFIXES
 from hnas_nni.data.listing import DataError, ImageFiles, images_below
 from hnas_nni.data.low_resolution import smaller_copy
 from hnas_nni.data.paired_folders import belongs_to_a_pair, paired_files
@@ -61,7 +60,7 @@ def find_images(source: str | os.PathLike[str], scale: int) -> list[ImageFiles]:
         raise DataError(f"{folder}: not a folder; give the folder that holds the images")
     files = paired_files(folder, scale) or _plain(folder)
     if not files:
-        raise DataError(f"{folder}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DataError(f"{folder}: no images in this folder or its subfolders")
     return sorted(files)
 
 
@@ -81,7 +80,7 @@ def _photo(name: str) -> Path:
 
 def _plain(folder: Path) -> list[ImageFiles]:
     """Every image in the folder and its subfolders is HR."""
-    paths = list(images_below(folder))
+    paths = images_below(folder)
     for path in paths:
         if belongs_to_a_pair(path, folder):
             raise DataError(

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hnas_nni.data.opening import open_image
+
 _Seen = TypeVar("_Seen")
 
 _MARKS = re.compile(r"(?:[_-]?(?:HR|LR|GT|LQ))?(?:[_-]?x[2348])?", re.IGNORECASE)
@@ -86,7 +88,7 @@ def _looked_at(path: Path, look: Callable[[Image.Image], _Seen]) -> _Seen | None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as image:
+            with open_image(path) as image:
                 return look(image)
         except Exception:  # as for hnas_nni.data.read_image
             return None

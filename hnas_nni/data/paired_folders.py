@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hnas_nni.data.listing import DataError, ImageFiles, images_below, images_in
+from hnas_nni.data.listing import DataError, ImageFiles, files_in, images_below, name_left_out
+from hnas_nni.data.opening import is_image
 
 _SELFEXSR_FILE = re.compile(r"(?P<name>.+)_SRF_(?P<scale>\d+)_(?P<kind>HR|LR)")
 _SELFEXSR_FOLDER = re.compile(r"image_SRF_(?P<scale>\d+)")
@@ -52,12 +53,17 @@ def _selfexsr(folder: Path, scale: int) -> list[ImageFiles]:
             raise DataError(f"{folder}: has no image_SRF_{scale}, only {_listed(scales)}; ask for one of these scales")
         folder = folder / f"image_SRF_{scale}"
     images: dict[tuple[str, str], Path] = {}
-    for path in images_in(folder):
-        if match := _SELFEXSR_FILE.fullmatch(path.stem):
+    others = []
+    for path in files_in(folder):
+        if (match := _SELFEXSR_FILE.fullmatch(path.stem)) and is_image(path):
             if int(match["scale"]) != scale:
                 raise DataError(f"{path}: is for x{match['scale']}, not x{scale}; give the folder of the other scale")
             images[match["name"], match["kind"]] = path
-    if scales and not images:
+        else:
+            others.append(path)
+    if images:
+        name_left_out(folder, others)
+    elif scales:
         raise DataError(f"{folder}: no images named <name>_SRF_{scale}_HR and <name>_SRF_{scale}_LR")
     files = []
     for name in sorted({name for name, _ in images}):

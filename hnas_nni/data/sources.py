@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 
-from hnas_nni.data.images import ImageError, read_image
+from hnas_nni.data.images import read_image
 from hnas_nni.data.layouts import find_images
 from hnas_nni.data.listing import DataError, ImageFiles
+from hnas_nni.data.opening import ImageError
 from hnas_nni.data.resize import ImageArray, bicubic_downsample, modcrop
 
 _LOGGER = logging.getLogger(__name__)
@@ -60,8 +61,9 @@ def load_pairs(
     - a folder in SelfExSR's layout, ``image_SRF_2/a_SRF_2_HR.png`` with ``a_SRF_2_LR.png``, or such an
       ``image_SRF_2``.
 
-    HR images are cropped to multiples of the scale. A file that cannot be read or is too small is left out
-    with one line of warning in the log.
+    Images are told by their ending or else by their content; what is none is named in the log. HR images are cropped
+    to multiples of the scale. An image that cannot be read or is too small is left out with one line of warning in the
+    log.
 
     Parameters
     ----------
