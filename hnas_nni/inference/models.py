@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.model_file import load
 from hnas_nni.network.receptive_field import is_local, receptive_radius
+from hnas_nni.network.wrappers import dtype_of, plain_network
 from hnas_nni.pictures.picture import Pixels, peak_of
 from hnas_nni.settings import check_scale
 
@@ -35,6 +36,7 @@ class DivergedError(ValueError):
     """A network with weights or results that are no finite numbers; the message names it."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """An enlarger of images."""
 
@@ -111,13 +113,19 @@ class NetworkModel:
     Parameters
     ----------
     network
-        The network; it is set to evaluation mode and moved to `device`.
+        The network, also compiled or inside DataParallel, of any floating-point type; it is set to evaluation mode and
+        moved to `device`.
     name
         What tables and pictures call it.
     device
         Where it runs.
     ensemble
         Return the mean over the eight flips and turns (:func:`hnas_nni.inference.self_ensemble`).
+
+    Raises
+    ------
+    ValueError
+        If it is no network of ours (:func:`hnas_nni.network.wrappers.plain_network`).
     """
 
     def __init__(
@@ -130,6 +138,7 @@ class NetworkModel:
     ) -> None:
         self.name = name
         self.device = torch.device(device)
+        network = plain_network(network)
         self.network = network.eval().to(self.device)
         self.scale = network.scale
         self.ensemble = ensemble
@@ -145,7 +154,7 @@ class NetworkModel:
         lr = lr.to(self.device).div_(peak).expand(-1, 3, -1, -1).contiguous()
         # TF32 would be faster on recent GPUs, and change the third digit.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            sr = self_ensemble(self.network, lr) if self.ensemble else self.network(lr)
+            sr = self_ensemble(self._upscale, lr) if self.ensemble else self._upscale(lr)
         if not torch.isfinite(sr.sum()):  # one number that is not makes the sum so
             raise DivergedError(f"{self.name}: computes numbers {_DIVERGED}")
         if image.shape[2] == 1:
@@ -154,6 +163,9 @@ class NetworkModel:
         if image.dtype.kind != "f":
             sr = sr.mul(peak).round()
         return sr.permute(1, 2, 0).cpu().numpy().astype(image.dtype)
+
+    def _upscale(self, lr: torch.Tensor) -> torch.Tensor:
+        return self.network(lr.to(dtype_of(self.network))).float()
 
     def pixels_within(self, memory: int) -> int:
         if not self._bytes_per_pixel:

@@ -14,6 +14,7 @@ from torch import nn
 from hnas_nni.files import replacing
 from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
 from hnas_nni.network.over_parameterised import collapse
+from hnas_nni.network.wrappers import plain_network
 
 __all__ = ["ModelFileError", "load", "save"]
 
@@ -26,7 +27,7 @@ def save(network: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     network
-        From :meth:`hnas_nni.Genotype.build`; left as it is.
+        From :meth:`hnas_nni.Genotype.build`, also compiled or inside DataParallel; left as it is.
     path
         The file.
 
@@ -34,7 +35,10 @@ def save(network: Any, path: str | os.PathLike[str]) -> None:
     ------
     FileNotFoundError
         If the folder does not exist.
+    ValueError
+        If it is no network of ours (:func:`hnas_nni.network.wrappers.plain_network`).
     """
+    network = plain_network(network)
     header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
     network = copy.deepcopy(network)
     collapse(network)
