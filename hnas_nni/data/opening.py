@@ -6,8 +6,11 @@ import warnings
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import IO, cast
 
 from PIL import Image, UnidentifiedImageError
+
+from hnas_nni.data.tiff import within_its_end
 
 _PICTURES = """apng avif bmp dib gif heic heif j2k jfif jp2 jpe jpeg jpg jpx pbm pcx pgm png pnm ppm psd qoi sgi tga tif
 tiff webp"""
@@ -32,7 +35,7 @@ class ImageError(ValueError):
 
 
 def open_image(path: Path) -> Image.Image:
-    """Open an image as :func:`PIL.Image.open` does, HEIC too.
+    """Open an image as :func:`PIL.Image.open` does; HEIC too, and TIFF files whose header states too much.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def open_image(path: Path) -> Image.Image:
         If it is no image that Pillow knows.
     """
     try:
-        return Image.open(path)
+        return Image.open(cast("IO[bytes]", within_its_end(path)) or path)
     except UnidentifiedImageError:
         if not is_heic(path):
             raise

@@ -24,7 +24,7 @@ class Picture:
     pixels
         uint8 or uint16, (h, w, 3), or (h, w, 1) for grey.
     alpha
-        Opacity, (h, w, 1) of the same type, if there are transparent parts.
+        Opacity, (h, w, 1) of the same type, if there is one.
     icc_profile
         Colour profile.
     exif
@@ -47,6 +47,11 @@ class Picture:
     frames: int = 1
     xmp: bytes | None = None
     dpi: Resolution | None = None
+
+    @property
+    def has_transparent_parts(self) -> bool:
+        """Whether the opacity, if there is one, is not full everywhere."""
+        return self.alpha is not None and bool((self.alpha < peak_of(self.alpha.dtype)).any())
 
     @property
     def channels(self) -> Pixels:

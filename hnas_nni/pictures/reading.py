@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from hnas_nni.data.opening import ImageError, is_heic, open_image
+from hnas_nni.data.tiff import within_its_end
 from hnas_nni.pictures import metadata
 from hnas_nni.pictures.colours import UNSTATED_RANGE, grey_or_rgb, profile_of
 from hnas_nni.pictures.libvips import libvips, reason
@@ -54,7 +55,12 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAP
             warnings.simplefilter("ignore")
             if is_heic(path):  # which libvips has no decoder for
                 return _read_by_pillow(path, max_megapixels)
-            source = pyvips.Source.new_from_descriptor(file.fileno())
+            sound = within_its_end(path)
+            source = (
+                pyvips.Source.new_from_descriptor(file.fileno())
+                if sound is None
+                else pyvips.Source.new_from_memory(sound)
+            )
             try:
                 image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
             except pyvips.Error as error:
