@@ -97,6 +97,11 @@ class SearchAgent:
         return self.policy.controller.layout
 
     @property
+    def first_proposals(self) -> list[dict[str, Any]]:
+        """What is proposed first, label -> value."""
+        return [self.layout.decode(choices) for choices in self._first]
+
+    @property
     def repeats(self) -> bool:
         """Whether the latest proposals came twice, as nothing is left that was not proposed or learnt."""
         return self._nothing_left

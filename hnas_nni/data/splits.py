@@ -31,6 +31,11 @@ class Splits(NamedTuple):
     validation: list[ImagePair]
     """Chooses among finished architectures."""
 
+    @property
+    def search(self) -> list[ImagePair]:
+        """What is not held out: separate trainings learn from all of it, and are measured on the validation images."""
+        return [*self.weight, *self.controller]
+
     def digest(self) -> str:
         """Return a text that is another one when an image changes, comes or goes."""
         found = hashlib.blake2b(digest_size=16)

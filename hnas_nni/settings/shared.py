@@ -54,6 +54,10 @@ SKIP_UNUSABLE = Setting(
     bool, "leave images out, with a warning, that can't be read or are too small, instead of ending", group="data"
 )
 
+SMALLER_COPIES = Setting(
+    bool, "train on copies of 0.7 and 0.5 times the images' size as well: worth more, the fewer images", group="data"
+)
+
 # Sizes of a network.
 SCALE = Setting(int, "upscaling factor: 2, 3 or 4", test=check_scale, metavar="S", group="network")
 CHANNELS = Setting(int, "C, channels of an operation", least=1, group="network")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.trial.checkpoints import checkpoint_path, go_on, leave
-from hnas_nni.trial.images import splits_of
+from hnas_nni.trial.images import images_of
 from hnas_nni.trial.parameters import STAGE, Stage
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, TrialSettings
@@ -145,7 +145,7 @@ def _train(
     device = choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    splits = splits_of(settings)
+    images = images_of(settings)
     # Stages draw other batches than the ones before.
     seed = settings.seed + 100_003 * training.number + (0 if stage is None else 7_368_787 * (stage.number - 1))
     torch.manual_seed(seed)
@@ -161,12 +161,9 @@ def _train(
     done_before = 0
     if checkpoint is not None and stage is not None and stage.number > 1:
         done_before = go_on(checkpoint, network, optimizer)
-    images = [*splits.weight, *splits.controller] if stage is not None and stage.all_images else splits.weight
-    sampler = PatchSampler(images, settings.scale, settings.patch, device, seed)
+    sampler = PatchSampler(images.training, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
-    low, high = fixed_patches(
-        splits.controller, settings.scale, settings.patch, settings.measured_patches, settings.seed
-    )
+    low, high = fixed_patches(images.measured, settings.scale, settings.patch, settings.measured_patches, settings.seed)
     low, high = low.to(device), high.to(device)
     psnr = math.nan
     rate = settings.learning_rate or (PAPER_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE)

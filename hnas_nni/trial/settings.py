@@ -27,6 +27,7 @@ class TrialSettings(Settings):
 
     data: str = shared.DATA(EMBEDDED)
     limit: int = shared.LIMIT(0)
+    smaller_copies: bool = shared.SMALLER_COPIES(False)
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(8)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)
