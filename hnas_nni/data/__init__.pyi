@@ -1,6 +1,6 @@
-from .images import ImageError as ImageError
 from .images import read_image as read_image
-from .layouts import DataError as DataError
+from .listing import DataError as DataError
+from .opening import ImageError as ImageError
 from .patches import PatchSampler as PatchSampler
 from .patches import fixed_patches as fixed_patches
 from .resize import bicubic_downsample as bicubic_downsample
