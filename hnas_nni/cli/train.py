@@ -70,9 +70,12 @@ def run(options: argparse.Namespace) -> None:
     settings = TrainingSettings(**chosen).located()
     genotype.check_layers(settings.layers)
     use_threads(options.threads)
+    from hnas_nni.network.model_file import check
     from hnas_nni.training.folder import is_first_process
     from hnas_nni.training.run import train
 
+    if architecture.model is not None:
+        check(architecture.model)
     training = train(
         genotype,
         settings,

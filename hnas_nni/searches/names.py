@@ -25,12 +25,16 @@ class NamedArchitecture:
         The architecture.
     scale, channels, layers
         Sizes, as for :meth:`hnas_nni.Genotype.build`, or None.
+    model
+        The model file that says so; whether its weights are of that size, which
+        :func:`hnas_nni.network.model_file.check` tells, is not known yet.
     """
 
     genotype: Genotype
     scale: int | None = None
     channels: int | None = None
     layers: int | None = None
+    model: Path | None = None
 
 
 def read_architecture(name: str) -> NamedArchitecture:
@@ -60,7 +64,7 @@ def read_architecture(name: str) -> NamedArchitecture:
         from hnas_nni.searches.opening import open_search
 
         genotype, sizes = open_search(search or None).find(one)
-        return NamedArchitecture(genotype, **sizes)
+        return NamedArchitecture(genotype, *(sizes.get(name) for name in ("scale", "channels", "layers")))
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 
@@ -68,4 +72,4 @@ def _from_model(path: Path) -> NamedArchitecture:
     from hnas_nni.network.model_header import read_header
 
     header = read_header(path)
-    return NamedArchitecture(header.genotype, header.scale, header.channels, header.layers)
+    return NamedArchitecture(header.genotype, header.scale, header.channels, header.layers, path)
