@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain at its end, when it flushes what nobody reads any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if verbose:
             import traceback
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,8 @@ def jobs_of(sources: Sequence[Path], out: Path) -> list[Job]:
     ------
     FileNotFoundError
         If a file is missing, or a folder holds no pictures.
+    ValueError
+        If it is a device or a pipe, which may have no end.
     """
     return [job for source in sources for job in _jobs_of(source, out)]
 
@@ -67,13 +70,16 @@ def _jobs_of(source: Path, out: Path) -> Iterator[Job]:
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give picture files, or folders of them")
     if not source.is_dir():
+        if not source.is_file():
+            raise ValueError(f"{source}: not a regular file, but a device or a pipe; give picture files")
         yield Job(source, out / source.stem)
         return
     found = False
+    written = Path(os.path.realpath(out))  # not resolve(), which raises RuntimeError at links in a circle
     for path in sorted(source.rglob("*")):
         inside = path.relative_to(source)
         # What an earlier run wrote into a subfolder is not upscaled again.
-        if any(part.startswith(".") for part in inside.parts) or out.resolve() in path.resolve().parents:
+        if any(part.startswith(".") for part in inside.parts) or written in Path(os.path.realpath(path)).parents:
             continue
         if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
             found = True

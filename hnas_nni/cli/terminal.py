@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
+from hnas_nni.foreign_text import LONGEST_LINE, cut
+
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Leave the longest name of a command its room; argparse forgets by how much it indents them."""
@@ -45,7 +47,7 @@ def strong(text: str) -> str:
 def print_error(command: str, message: str) -> None:
     """Print the one line of a failing command to standard error."""
     label = "\x1b[1;31merror:\x1b[0m" if has_colours(sys.stderr) else "error:"
-    print(f"{command}: {label} {message}", file=sys.stderr)
+    print(f"{command}: {label} {cut(message, LONGEST_LINE - len(f'{command}: error: '))}", file=sys.stderr)
 
 
 def one_line(error: Exception) -> str:

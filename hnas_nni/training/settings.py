@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class TrainingSettings(Settings):
         str,
         "start from the weights of a model file of the same architecture",
         test=_check_model_file,
-        locate=lambda path: str(Path(path).expanduser().resolve()),
+        locate=lambda path: os.path.realpath(os.path.expanduser(path)),
         metavar="FILE",
         group="training",
     )(None)

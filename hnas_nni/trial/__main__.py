@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
 from hnas_nni.architecture.spaces import PAPER, SPACES
+from hnas_nni.foreign_text import cut
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.settings.options import add_options, given
 from hnas_nni.trial.client import OPTION
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _run_by_hand(options, settings)
     except (ValueError, OSError) as error:
-        print(f"hnas trial: error: {error}", file=sys.stderr)
+        print(cut(f"hnas trial: error: {error}"), file=sys.stderr)
         return 2
     return 0
 

@@ -18,7 +18,6 @@ Seen with NNI 3.0:
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from typing import Any
 
 from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.foreign_text import parse_json
 from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, moment, query
 from hnas_nni.searches.record import MeasuredArchitecture, Trial
 from hnas_nni.searches.search_folder import SEARCH_FOLDER, SearchFolder
@@ -223,19 +223,22 @@ def _found(text: Any) -> Genotype | None:
     """Read the architecture that a trial reports to have found."""
     try:
         return Genotype.from_string(text) if isinstance(text, str) else None
-    except GenotypeError:
+    except ValueError:
         return None
 
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (TypeError, ValueError):
         return None
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def _trial_folder(experiment: Path, trial: str) -> Path | None:
