@@ -1,4 +1,4 @@
-"""Reading text that somebody else may have written: of a bounded size, and shown in messages at a bounded length."""
+"""Reading what somebody else may have written: of a bounded size, and shown in messages at a bounded length."""
 
 from __future__ import annotations
 
@@ -71,6 +71,20 @@ def shown(value: object) -> str:
     ('[[[...]]]', 60)
     """
     return _SHOWN.repr(value)
+
+
+def as_number(value: object) -> float | None:
+    """Return a value of a file or a report as a number; None of what is none, True and False included.
+
+    Examples
+    --------
+    >>> as_number(1), as_number("1"), as_number(10**400)
+    (1.0, None, None)
+    """
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def cut(message: str, most: int = LONGEST_LINE) -> str:

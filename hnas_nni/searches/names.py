@@ -64,7 +64,7 @@ def read_architecture(name: str) -> NamedArchitecture:
         from hnas_nni.searches.opening import open_search
 
         genotype, sizes = open_search(search or None).find(one)
-        return NamedArchitecture(genotype, *(sizes.get(name) for name in ("scale", "channels", "layers")))
+        return NamedArchitecture(genotype, sizes.get("scale"), sizes.get("channels"), sizes.get("layers"))
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 
