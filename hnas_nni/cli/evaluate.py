@@ -123,7 +123,8 @@ def run(options: argparse.Namespace) -> None:
         for name in names:
             print(table(*image_table(models, [score for score in scores if score.dataset == name])) + "\n")
     print(table(header, rows))
-    print("\n" + "\n".join(_notes(options, models, scores)))
+    if not options.quiet:
+        print("\n" + "\n".join(_notes(options, models, scores)))
 
 
 def _notes(options: argparse.Namespace, models: Sequence[Model], scores: Sequence[SetScore]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
 from hnas_nni.foreign_text import LONGEST_LINE, cut
+from hnas_nni.settings.options import OnceParser
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -20,12 +21,11 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
             self._action_max_length += self._indent_increment
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(OnceParser):
     """An argument parser that keeps line breaks of descriptions and reports errors in one line."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", _HelpFormatter)
-        options.setdefault("allow_abbrev", False)
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:

@@ -26,7 +26,7 @@ from hnas_nni.architecture.paper import published
 from hnas_nni.architecture.spaces import PAPER, SPACES
 from hnas_nni.foreign_text import cut
 from hnas_nni.network.model_header import MODEL_FILE
-from hnas_nni.settings.options import add_options, given
+from hnas_nni.settings.options import OnceParser, add_options, given
 from hnas_nni.trial.client import OPTION
 from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OnceParser(
         prog="python -m hnas_nni.trial",
         description="Evaluate one architecture: train it for a few steps, report PSNR, multiply-adds and reward. "
         "Under NNI the architecture comes from the tuner; by hand it is --genotype.",
@@ -79,7 +79,7 @@ def _genotype_by_hand(name: str | None, layers: int, seed: int) -> Genotype:
         raise ValueError("--genotype: give a genotype's file, HNAS-A, HNAS-B, HNAS-C, paper or efficient")
     if name in SPACES:
         return Genotype.random(seed, layers, SPACES[name])
-    return published(name) or Genotype.from_json(name)
+    return published(name, layers) or Genotype.from_json(name)
 
 
 def _run_by_hand(options: argparse.Namespace, settings: TrialSettings) -> None:
