@@ -30,6 +30,7 @@ from hnas_nni.settings.options import OnceParser, add_options, given
 from hnas_nni.trial.client import OPTION
 from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
+from hnas_nni.trial.final_result import note_final_result, noted_final_result
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
@@ -101,9 +102,13 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
 
     if options.genotype is not None:
         raise ValueError("--genotype: only by hand; under NNI the tuner chooses the architecture")
-    parameters = TrialParameters.from_nni(nni.get_next_parameter())
-    genotype, stage = parameters.genotype, parameters.stage
+    handed = nni.get_next_parameter()
     folder = Path(os.environ["NNI_OUTPUT_DIR"])
+    if (before := noted_final_result(folder, handed)) is not None:
+        nni.report_final_result(before)
+        return
+    parameters = TrialParameters.from_nni(handed)
+    genotype, stage = parameters.genotype, parameters.stage
     shared_weights = None if options.no_sharing else options.shared_weights
     shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
     experiment = experiment_folder(folder, nni.get_experiment_id()) if shares or stage is not None else None
@@ -117,7 +122,9 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
     result, network = evaluate(genotype, reward, training, nni.report_intermediate_result)
     if network is not None:
         _save(network, options.output or folder)
-    nni.report_final_result(result.to_nni(parameters.genotype))
+    final = result.to_nni(genotype)
+    note_final_result(folder, handed, final)
+    nni.report_final_result(final)
 
 
 def _save(network: nn.Module, folder: Path) -> None:
