@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.files import is_temporary, replacing
+from hnas_nni.files import is_temporary, replacing, write_text
 from hnas_nni.foreign_text import parse_json, read_text
 
 SETTINGS = "settings.json"
@@ -150,8 +150,7 @@ class OutputFolder:
         return (entry for entry in self.path.iterdir() if entry.name != _LOCK and not is_temporary(entry))
 
     def _write(self, name: str, text: str) -> None:
-        with replacing(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(self.path / name, text)
 
     def _write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         with replacing(self.path / name) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

@@ -194,10 +194,9 @@ def _write_image(path: Path, sr: ImageArray) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from hnas_nni.files import replacing
+    from hnas_nni.files import write_text
 
     if path == _STANDARD_OUTPUT:
         print(text, end="")
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
