@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -20,6 +21,7 @@ class ImageError(ValueError):
     """A file that cannot be read as an image; the message names it."""
 
 
+@quiet_decoding
 def read_image(path: str | os.PathLike[str]) -> ImageArray:
     """Read an image as viewers show it.
 
