@@ -284,7 +284,7 @@ def test_settings_are_read_from_the_trials_command() -> None:
     stated = asdict(TrialSettings())
     defaults = {name: value for name, value in stated.items() if value is not None}
     # No budget, and a learning rate that is the space's.
-    assert set(stated) - set(defaults) == {"budget", "budget_params", "learning_rate"}
+    assert set(stated) - set(defaults) == {"budget", "budget_params", "budget_ms", "latency", "learning_rate"}
     assert trial_settings("python -m hnas_nni.trial") == {**defaults, "sharing": True}
     command = (
         "python -m hnas_nni.trial --layers=4 --layers 5 --data '/my photos' --no-sharing --lambda 0.2 --steps $STEPS"
