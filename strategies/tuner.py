@@ -97,16 +97,18 @@ class HierarchicalTuner(Tuner):
     budget, budget_params : float, optional
         The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters. Candidates that would lead above
         are masked while the controller decides, so that nothing above is proposed.
+    budget_ms, latency : float and str, optional
+        The most milliseconds, and the absolute path of the table that ``hnas latency`` measured on the device.
     scale, channels, layers : int, optional
         Of the networks that trials build, for a budget: C and L count where the space leaves them open.
     rungs : list, optional
         Successive halving: ``[[48, 500], [8, 2000], [2, 8000]]`` is 48 trials of 500 steps; the best 8 of them go on
-        from their own weights for another 2,000, and the best 2 of these for another 8,000, on all images. Then the
-        experiment ends. The policy learns from the first rung alone, whose rewards are comparable. Left out, every
-        trial is a new architecture and has the steps of its command.
+        from their own weights for another 2,000, and the best 2 of these for another 8,000. Then the experiment ends.
+        The policy learns from the first rung alone, whose rewards are comparable. Left out, every trial is a new
+        architecture and has the steps of its command.
     start_with_stacks : bool, optional
-        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first;
-        true.
+        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first, and
+        let the best of them have a place in every rung of more than one trial, so that no search ends below them; true.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
@@ -203,6 +205,8 @@ elite_weight, candidates : optional
                 )
             except ValueError as error:  # nothing fits the budget
                 raise _refusal(str(error)) from error
+            if self._halving is not None:
+                self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
             try:
                 self._restore()
             except ValueError as error:
@@ -342,7 +346,7 @@ elite_weight, candidates : optional
         else:
             sample = json.loads(promotion.architecture)
         halving.start(promotion.stage, _key(sample))
-        return sample | Stage(promotion.stage, promotion.steps, halving.is_last(promotion.stage)).to_nni()
+        return sample | Stage(promotion.stage, promotion.steps).to_nni()
 
     def _end_if_done(self) -> None:
         """Say what was found and end the experiment, once, when the last trial of the last rung has ended."""

@@ -20,7 +20,7 @@ from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
-_OWN = ("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "completion")
+_OWN = ("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "latency", "completion")
 """The subcommands that are modules of this package."""
 
 _ORDER = ("data", "search", *_OWN[1:])

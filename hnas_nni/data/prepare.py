@@ -18,7 +18,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
-from hnas_nni.data.layouts import DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import find_images
+from hnas_nni.data.listing import DataError, ImageFiles
 from hnas_nni.data.published_sets.manifest import sha256_of
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import check_scale, load_files

@@ -9,9 +9,9 @@ import random
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from PIL import Image
-
-from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import VALIDATION_PHOTOS, find_images
+from hnas_nni.data.listing import DataError, ImageFiles
+from hnas_nni.data.opening import open_image
 from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
@@ -31,6 +31,11 @@ class Splits(NamedTuple):
     """Gives the PSNR that rewards the controller."""
     validation: list[ImagePair]
     """Chooses among finished architectures."""
+
+    @property
+    def search(self) -> list[ImagePair]:
+        """What is not held out: separate trainings learn from all of it, and are measured on the validation images."""
+        return [*self.weight, *self.controller]
 
     def digest(self) -> str:
         """Return a text that is another one when an image changes, comes or goes."""
@@ -157,10 +162,10 @@ def _search_files(
 def _is_useless(file: ImageFiles, minimum_size: int) -> bool:
     """Look at an image's header only."""
     try:
-        with Image.open(file.hr) as image:
+        with open_image(file.hr) as image:
             useless = min(image.size) < minimum_size
             reason = f"{image.width}x{image.height} pixels are too few; at least {minimum_size} are needed"
-    except OSError as error:
+    except Exception as error:  # as for hnas_nni.data.read_image
         useless, reason = True, str(error)
     if useless:
         _LOGGER.warning("left out %s: %s", file.hr, reason)

@@ -6,13 +6,14 @@ import copy
 import os
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import safe_open
 
 from hnas_nni.files import replacing
 from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
 from hnas_nni.network.over_parameterised import collapse
+from hnas_nni.network.weights_file import weights_file
+from hnas_nni.network.wrappers import plain_network
 
 __all__ = ["ModelFileError", "check", "load", "save"]
 
@@ -23,12 +24,13 @@ _FLOATS = ("F16", "BF16", "F32", "F64")
 def save(network: Any, path: str | os.PathLike[str]) -> None:
     """Write weights, genotype, scale, channels and layers to a safetensors file, whole or not at all.
 
-    What is over-parameterised for a training is written as the convolutions that it stands for.
+    What is over-parameterised for a training is written as the convolutions that it stands for. Equal networks give
+    equal files, byte by byte.
 
     Parameters
     ----------
     network
-        From :meth:`hnas_nni.Genotype.build`; left as it is.
+        From :meth:`hnas_nni.Genotype.build`, also compiled or inside DataParallel; left as it is.
     path
         The file.
 
@@ -36,14 +38,17 @@ def save(network: Any, path: str | os.PathLike[str]) -> None:
     ------
     FileNotFoundError
         If the folder does not exist.
+    ValueError
+        If it is no network of ours (:func:`hnas_nni.network.wrappers.plain_network`).
     """
+    network = plain_network(network)
     header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
     network = copy.deepcopy(network)
     collapse(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
         # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
-        temporary.write_bytes(safetensors.torch.save(tensors, header.to_metadata()))
+        temporary.write_bytes(weights_file(tensors, header.to_metadata()))
 
 
 def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:

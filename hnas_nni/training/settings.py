@@ -41,6 +41,7 @@ class TrainingSettings(Settings):
     )
     validation: str | None = shared.VALIDATION(None, help="images to measure after each epoch, e.g. Set5")
     skip_unusable: bool = shared.SKIP_UNUSABLE(False)
+    smaller_copies: bool = shared.SMALLER_COPIES(False)
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(64)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)

@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device
 from hnas_nni.network.model_file import save
 from hnas_nni.network.state_file import save_state
+from hnas_nni.network.weights_file import weights_file
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.searches.record import MeasuredArchitecture
 from hnas_nni.searches.search_folder import (
@@ -268,7 +268,7 @@ class WeightSharingSearch:
         sizes |= {"space": settings.space, "normalization": settings.supernet_normalization}
         with replacing(self.folder.path / SUPERNET) as temporary:
             # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
-            temporary.write_bytes(to_bytes(tensors, {"format": "hnas-supernet", "version": "1", **sizes}))
+            temporary.write_bytes(weights_file(tensors, {"format": "hnas-supernet", "version": "1", **sizes}))
         save(self.training.supernet.freeze(ranking[0].genotype.to_sample()), self.folder.path / WINNER_WEIGHTS)
         if settings.space == PAPER.name:
             self.folder.write_published(

@@ -28,6 +28,7 @@ _FOR_PROGRAMS = {"data list", "data check", "search", "best", "show"} | {
 }
 """Commands whose answer is figures, or what became of many files: a program would read it."""
 
+_COMPUTING = {"search", "train", "evaluate", "compare", "upscale", "report", "latency"}
 _WITHOUT_NOTES = {"data list", "completion"}
 """Commands that show no progress and write nothing: all that they print is the result."""
 
@@ -52,7 +53,7 @@ def _has(option: str) -> set[str]:
 def test_commands_stand_in_the_order_of_the_work() -> None:
     assert list(COMMANDS) == [
         *("data", "search", "best", "report", "show"),
-        *("train", "evaluate", "compare", "upscale", "export", "completion"),
+        *("train", "evaluate", "compare", "upscale", "export", "latency", "completion"),
     ]
 
 
@@ -112,7 +113,7 @@ def test_who_has_which_switches() -> None:
     assert _has("--quiet") == _has("-q") == everywhere - _WITHOUT_NOTES
     # A search goes on in its folder and never replaces one.
     assert _has("--out") - {"search"} | {"evaluate"} == _has("--force")
-    assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale", "report"}
+    assert _has("--device") == _has("--threads") == _COMPUTING
     assert _has("--seed") == {"search", "train"}
 
 

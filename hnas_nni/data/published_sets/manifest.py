@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hnas_nni.data.layouts import DataError
+from hnas_nni.data.listing import DataError
 from hnas_nni.files import replacing
 from hnas_nni.foreign_text import parse_json, read_text
 
