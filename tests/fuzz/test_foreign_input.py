@@ -34,6 +34,8 @@ from hnas_nni.data.published_sets.catalogue import find_set
 from hnas_nni.foreign_text import LONGEST_LINE
 from hnas_nni.trial.shared_weights import SharedWeights
 
+pytestmark = pytest.mark.slow
+
 TIMES = float(os.environ.get("HNAS_FUZZ", "1"))
 MEMORY = 500 * 2**20
 
