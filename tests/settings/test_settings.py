@@ -122,9 +122,9 @@ def test_every_setting_has_an_option_that_sets_it(settings: type[Settings], tmp_
 def test_the_report_reads_a_trials_command_as_the_trial_does(tmp_path: Path) -> None:
     for command in (
         "",
-        "--layers 5 --layers=6 --learning-rate 1e-3 --first-weights torch",
+        "--layers=6 --learning-rate 1e-3 --first-weights torch",
         f"--data {shlex.quote(str(tmp_path))} --scale 3 --patch=99 --device cpu --threads 2 --limit 4 --seed 7",
-        "--lambda 0.2 --lambda 0.9 --cost-scale=0.5 --steps 3 --reports 1",
+        "--lambda 0.9 --cost-scale=0.5 --steps 3 --reports 1",
     ):
         options = trial_parser().parse_args(shlex.split(command))
         reward = given(options, JointReward)
