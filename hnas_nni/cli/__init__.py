@@ -12,6 +12,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -95,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+@cache
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = Parser(

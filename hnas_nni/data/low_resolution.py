@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hnas_nni.data.opening import open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 
 _Seen = TypeVar("_Seen")
 
@@ -83,12 +83,11 @@ def _thumbnail(path: Path) -> npt.NDArray[np.float64] | None:
     return _looked_at(path, lambda image: np.asarray(image.convert("L").resize(_THUMBNAIL, box), float))
 
 
+@quiet_decoding
 def _looked_at(path: Path, look: Callable[[Image.Image], _Seen]) -> _Seen | None:
     """What is seen in an image; None if it is damaged, which is said when it is read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            with open_image(path) as image:
-                return look(image)
-        except Exception:  # as for hnas_nni.data.read_image
-            return None
+    try:
+        with open_image(path) as image:
+            return look(image)
+    except Exception:  # as for hnas_nni.data.read_image
+        return None

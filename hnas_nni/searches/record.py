@@ -152,7 +152,23 @@ def best_first(architectures: Iterable[MeasuredArchitecture], rank_by: str) -> l
     return sorted(architectures, key=lambda entry: (-getattr(entry, rank_by), entry.gmacs))
 
 
-def states_in_words(trials: Iterable[Trial]) -> str:
+_AT_WORK = ("WAITING", "RUNNING", "UNKNOWN")
+
+
+def count_states(trials: Iterable[Trial], running: bool) -> Counter[str]:
+    """Return how many trials are in which state.
+
+    Parameters
+    ----------
+    trials
+        As NNI has noted them; a manager that was killed leaves trials as running.
+    running
+        Whether the experiment is; if not, trials that had not ended are STOPPED.
+    """
+    return Counter("STOPPED" if trial.status in _AT_WORK and not running else trial.status for trial in trials)
+
+
+def states_in_words(trials: Iterable[Trial], running: bool) -> str:
     """Return how many trials are in which state, the most first, e.g. ``"58 succeeded, 2 failed"``."""
-    states = Counter(trial.status.lower().replace("_", " ") for trial in trials)
-    return ", ".join(f"{number} {state}" for state, number in states.most_common())
+    states = count_states(trials, running).most_common()
+    return ", ".join(f"{number} {state.lower().replace('_', ' ')}" for state, number in states)

@@ -16,6 +16,7 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.network.model_header import read_header
 from hnas_nni.output_folder import OutputFolderError
 from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
+from hnas_nni.searches.places import portable, portable_command
 from hnas_nni.searches.record import MeasuredArchitecture, best_first
 from hnas_nni.searches.search_folder import WINNER_WEIGHTS, SearchFolder
 
@@ -88,7 +89,7 @@ class SearchRun(SearchFolder):
         ranking = tuple(self.architectures())
         measured = _measured(self.measured(), settings.get("rank_by", "reward"))
         ranked = {entry.genotype for entry in ranking}
-        data = settings.get("data", "unknown")
+        data = portable(settings.get("data", "unknown"))
         created = about.get("created")
         name = self._name
         return SearchHistory(
@@ -114,8 +115,8 @@ class SearchRun(SearchFolder):
             measured=tuple(entry for entry in measured if entry.genotype not in ranked) if ranking else (),
             published=tuple(self.published()),
             settings=settings,
-            configuration=json.dumps(settings, indent=2, ensure_ascii=False),
-            command=about.get("command", ""),
+            configuration=json.dumps(portable(settings), indent=2, ensure_ascii=False),
+            command=portable_command(str(about.get("command", ""))),
             versions={name: str(version) for name, version in (about.get("versions") or {}).items()},
         )
 

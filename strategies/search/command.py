@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hnas_nni.cli.arguments import add_json, add_quiet
 from hnas_nni.cli.ranking import ranking_table
+from hnas_nni.searches.search_folder import WINNER
 from hnas_nni.settings.options import add_options, given, in_words
 from strategies.search.settings import MINIATURE, SearchSettings
 
@@ -92,13 +93,21 @@ def run(options: argparse.Namespace) -> None:
     print(f"\n{len(ranking)} architectures ranked in {options.out / 'architectures.csv'}")
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
-    sizes = "--miniature " if options.miniature else ""
-    # Those that were searched: with the paper's a training costs far more than what was looked at.
-    sizes += f"--scale {settings.scale} --layers {settings.layers} --channels {settings.channels}"
-    images = f" --data {shlex.join(settings.data)}"
+    print(f"        {training_command(options.out / WINNER, settings, options.miniature)}")
+
+
+def training_command(winner: Path, settings: SearchSettings, miniature: bool) -> str:
+    """Return the command that trains what a search has found, in the sizes that were searched.
+
+    With the paper's a training costs far more than what was looked at.
+    """
+    words = ["hnas", "train", str(winner), *(["--miniature"] if miniature else [])]
+    for name in ("scale", "layers", "channels"):
+        words += [f"--{name}", str(getattr(settings, name))]
+    words += ["--data", *settings.data]
     if settings.validation is not None:
-        images += f" --validation {shlex.quote(settings.validation)}"
-    print(f"        hnas train {options.out / 'winner.json'} {sizes}{images} --out DIR")
+        words += ["--validation", settings.validation]
+    return f"{shlex.join(words)} --out DIR"
 
 
 def quiet_imports() -> None:

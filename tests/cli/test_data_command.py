@@ -67,13 +67,15 @@ def test_lists_the_sets(capsys: pytest.CaptureFixture[str]) -> None:
 def test_fetches_a_set_and_leaves_it_the_second_time(
     server: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["data", "fetch", "set5", "--out", str(tmp_path), "--url", server.url("Set5.zip"), "-q"]
+    arguments = ["data", "fetch", "set5", "--out", str(tmp_path), "--url", server.url("Set5.zip")]
     assert main(arguments) == 0
     checksum = hashlib.sha256(SET5).hexdigest()
     assert capsys.readouterr().out == f"{tmp_path / 'Set5'}: 30 images (archive's SHA-256 {checksum})\n"
     assert len(load_pairs(tmp_path / "Set5", 3)) == 5
     assert main(arguments) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'Set5'}: is there already; --force fetches it anew\n"
+    assert main([*arguments, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
     assert len(server.requests) == 1
     assert main(["data", "check", str(tmp_path / "Set5"), "--scale", "4"]) == 0
     assert "5 of 5 usable at x4 (LR/HR pairs)" in capsys.readouterr().out

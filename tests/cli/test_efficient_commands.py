@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from options import with_options
 from PIL import Image
 
 from hnas_nni import Cell, Edge, Genotype, load, save
@@ -110,5 +111,5 @@ def test_train() -> None:
         assert list(network.state_dict()) == list(GENOTYPE.build(2).state_dict())
     # What does not depend on the scale is taken over.
     more = ["--scale=3", "--patch=15", "--init", "run/last.safetensors", "--out", "run3"]
-    assert main(["train", "it.json", *data, *TINY, *more]) == 0
+    assert main(["train", "it.json", *data, *with_options(TINY, *more)]) == 0
     assert load("run3/last.safetensors").scale == 3

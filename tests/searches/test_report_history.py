@@ -23,6 +23,8 @@ from hnas_nni.report.page.page import render_report
 from hnas_nni.searches import open_search
 from hnas_nni.searches.nni.settings import configuration_text, reward_settings, trial_settings
 from hnas_nni.searches.pareto import pareto_set
+from hnas_nni.searches.record import Trial, states_in_words
+from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial import TrialSettings
 
 
@@ -86,11 +88,15 @@ def test_an_experiment_is_repeated_by_its_configuration(finished_search: Running
     given = yaml.safe_load((finished_search.working_directory.parent / "config.yml").read_text())
     service = config.pop("trainingService")
     assert service | given.pop("trainingService") == service
-    assert config == given
+    own_places = {"searchSpaceFile", "trialCodeDirectory", "experimentWorkingDirectory", "searchSpace", "tuner"}
+    assert {name: value for name, value in config.items() if name not in own_places} == {
+        name: value for name, value in given.items() if name not in own_places
+    }
+    assert config["tuner"] == given["tuner"] | {"codeDirectory": "."}
 
 
-def test_a_repeated_configuration_is_what_the_user_set(tmp_path: Path) -> None:
-    """By NNI's own reading of both files, the second written from what NNI keeps of the first."""
+def test_a_repeated_configuration_is_what_the_user_set_without_its_places(tmp_path: Path) -> None:
+    """By NNI's own reading of both files, the second written from what NNI keeps of the first, and put elsewhere."""
     import yaml
     from nni.experiment.config import ExperimentConfig
 
@@ -98,7 +104,7 @@ def test_a_repeated_configuration_is_what_the_user_set(tmp_path: Path) -> None:
     given = {
         "experimentName": "mine \u00e9",
         "searchSpaceFile": str(tmp_path / "space.json"),
-        "trialCommand": "python -m hnas_nni.trial --data 'my photos'",
+        "trialCommand": f"{tmp_path}/bin/python -m hnas_nni.trial --data '{tmp_path}/my photos'",
         "trialCodeDirectory": str(tmp_path),
         "trialConcurrency": 2,
         "trialGpuNumber": 1,
@@ -120,15 +126,44 @@ def test_a_repeated_configuration_is_what_the_user_set(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text(yaml.safe_dump(given))
     kept = ExperimentConfig.load(tmp_path / "config.yml").json()
     text = configuration_text(json.loads(json.dumps(kept)))
-    (tmp_path / "again.yml").write_text(text)
-    assert ExperimentConfig.load(tmp_path / "again.yml").json() == kept
+    assert str(tmp_path) not in text
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "config.yml").write_text(text)
+    loaded = ExperimentConfig.load(elsewhere / "config.yml").json()
+    assert loaded["searchSpace"] == kept["searchSpace"]
+    assert loaded["trialCodeDirectory"] == loaded["tuner"]["codeDirectory"] == str(elsewhere)
     again = yaml.safe_load(text)
-    assert {key: again[key] for key in given if key != "trainingService"} == {
-        key: value for key, value in given.items() if key != "trainingService"
+    assert again.pop("searchSpace") == json.loads((tmp_path / "space.json").read_text())
+    assert again["trialCommand"] == f"python -m hnas_nni.trial --data '{tmp_path.name}/my photos'"
+    assert again["tuner"] == given["tuner"] | {"codeDirectory": "."}
+    for place in ("searchSpaceFile", "trialCodeDirectory", "experimentWorkingDirectory"):
+        del given[place]
+    own = {"trainingService", "trialCommand", "tuner"}
+    assert {key: again[key] for key in given if key not in own} == {
+        key: value for key, value in given.items() if key not in own
     }
     assert again["trainingService"] | given["trainingService"] == again["trainingService"]
     assert not {"trialCommand", "trialCodeDirectory", "trialGpuNumber"} & set(again["trainingService"])
-    assert set(again) == set(given)  # no search space beside its file, no defaults
+    assert set(again) == set(given)  # no defaults
+
+
+def test_a_report_shows_no_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    settings = {"data": ["/home/ann/sets/BSDS500/train"], "validation": "/srv/ann/Set5", "reward_lambda": 0.6}
+    run = SearchFolder(tmp_path / "run")
+    run.create(
+        {**settings, "epochs": 1, "scale": 2}, "hnas search --data /home/ann/sets/BSDS500/train --out /home/ann/x"
+    )
+    page = render_report(open_search(run.path).history())
+    assert "BSDS500/train" in page and "Set5" in page
+    assert "/home" not in page and "ann/" not in page and str(tmp_path) not in page
+
+
+def test_trials_of_a_stopped_experiment_do_not_run() -> None:
+    trials = [Trial(number, str(number), status) for number, status in enumerate(["SUCCEEDED", "RUNNING", "WAITING"])]
+    assert states_in_words(trials, running=True) == "1 succeeded, 1 running, 1 waiting"
+    assert states_in_words(trials, running=False) == "2 stopped, 1 succeeded"
 
 
 def test_a_policy_line_that_is_being_written_is_left_out(hnas_search: RunningExperiment, tmp_path: Path) -> None:

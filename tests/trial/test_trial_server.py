@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+from options import with_options
 from safetensors.torch import load_file
 from trial_manager import TrialManager, is_alive, wait_until
 
@@ -27,14 +27,7 @@ OPTIONS = [
     *("--channels", "4", "--layers", "3", "--steps", "3", "--batch", "2", "--patch", "24"),
     *("--measured-patches", "4", "--reports", "3", "--threads", "1", "--no-sharing", "--device", "cpu"),
 ]
-
-
-def of_steps(steps: int) -> list[str]:
-    """Return the options with another number of steps; 0 is refused when all that is to be seen has been."""
-    return [str(steps) if before == "--steps" else option for before, option in pairwise(["", *OPTIONS])]
-
-
-LONG = of_steps(100_000_000)
+LONG = with_options(OPTIONS, "--steps", "100000000")
 GENOTYPE = Genotype.random(1, layers=3)
 PROBE = """
 import os, sys
@@ -111,8 +104,8 @@ def test_a_trial_dies_with_the_process_that_nni_kills(manager: TrialManager, kil
 )
 def test_a_failure_comes_through(manager: TrialManager, options: list[str], code: int) -> None:
     name = f"failed_{options[-1].strip('-')}"
-    served = manager.start(name, *OPTIONS, *options)
-    alone = manager.start(f"{name}_alone", *OPTIONS, *options, "--no-server")
+    served = manager.start(name, *with_options(OPTIONS, *options))
+    alone = manager.start(f"{name}_alone", *with_options(OPTIONS, *options), "--no-server")
     assert served.wait() == alone.wait() == code
     assert f"trial {name} in" in manager.log()
     for stream in ("stdout", "stderr"):
@@ -122,7 +115,7 @@ def test_a_failure_comes_through(manager: TrialManager, options: list[str], code
 @pytest.mark.slow
 def test_a_trial_finds_its_own_place(manager: TrialManager, tmp_path: Path) -> None:
     """Devices, folder and modules of one's own are the trial's, not those of who started the server."""
-    options = of_steps(0)
+    options = with_options(OPTIONS, "--steps", "0")  # refused when all that is to be seen has been
     variables = {"CUDA_VISIBLE_DEVICES": "5", "HNAS_OPERATIONS": "probe_operation", "NNI_CODE_DIR": str(tmp_path)}
     trial = manager.start("place", *options, **variables)
     assert trial.wait() == 2
@@ -134,7 +127,7 @@ def test_a_trial_finds_its_own_place(manager: TrialManager, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_trial_of_another_environment_runs_by_itself(manager: TrialManager) -> None:
-    trial = manager.start("other", *of_steps(0), OMP_NUM_THREADS="17")
+    trial = manager.start("other", *with_options(OPTIONS, "--steps", "0"), OMP_NUM_THREADS="17")
     assert trial.wait() == 2
     assert trial.text("stderr").startswith("hnas trial: runs without a server: OMP_NUM_THREADS: not as where")
 

@@ -12,6 +12,7 @@ from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
 from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.pareto import pareto_set
+from hnas_nni.searches.places import portable
 from hnas_nni.searches.record import MeasuredArchitecture
 
 
@@ -260,4 +261,6 @@ def _figures(entry: MeasuredArchitecture, history: SearchHistory) -> str:
 
 def settings_rows(history: SearchHistory) -> Sequence[tuple[str, str]]:
     """Return all settings as ``(name, text)``."""
-    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in history.settings.items()]
+    shown = portable(history.settings)
+    shown |= {name: "." for name in shown if name.endswith("codeDirectory")}
+    return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in shown.items()]

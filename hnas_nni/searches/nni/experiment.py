@@ -14,9 +14,9 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.network.model_header import MODEL_FILE, read_header
 from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.nni.database import ExperimentError
-from hnas_nni.searches.nni.history import read_nni_history
+from hnas_nni.searches.nni.history import is_running, read_nni_history
 from hnas_nni.searches.nni.reading import read_trials
-from hnas_nni.searches.record import MeasuredArchitecture, Trial, states_in_words
+from hnas_nni.searches.record import MeasuredArchitecture, Trial, count_states, states_in_words
 from hnas_nni.searches.run import SearchRun
 
 
@@ -61,12 +61,16 @@ class Experiment:
     def title(self) -> str:
         """The experiment's id, and its trials by their states."""
         noun = "trial" if len(self.trials) == 1 else "trials"
-        return f"experiment {self.path.name} ({len(self.trials)} {noun}: {states_in_words(self.trials)})"
+        return f"experiment {self.path.name} ({len(self.trials)} {noun}: {states_in_words(self.trials, self._running)})"
 
     def to_dict(self) -> dict[str, object]:
         """Return what it is as a JSON document."""
-        trials = dict(Counter(trial.status for trial in self.trials))
+        trials = dict(count_states(self.trials, self._running))
         return {"experiment": self.path.name, "folder": str(self.path), "trials": trials}
+
+    @cached_property
+    def _running(self) -> bool:
+        return is_running(self.path)
 
     @cached_property
     def finished(self) -> tuple[MeasuredArchitecture, ...]:

@@ -61,15 +61,16 @@ def read_nni_history(
     sizes = sizes_of(config, settings)
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
     planned = planned_trials(config, len(trials))
+    state = _state(profile, len(ended), planned)
     return SearchHistory(
         name=config.get("experimentName") or f"Experiment {experiment.name}",
         source=experiment.name,
         kind="NNI experiment",
         unit="trial",
-        state=_state(profile, len(ended), planned),
+        state=state,
         done=len(ended),
         planned=planned,
-        progress=states_in_words(trials),
+        progress=states_in_words(trials, state == "running"),
         started=moment(profile.start) or min((trial.start for trial in trials if trial.start), default=None),
         seconds=_seconds(profile, trials),
         data=data_of(settings),
@@ -110,6 +111,15 @@ class _Profile:
         """Whether the manager has written nothing for a while."""
         files = (self.folder / "db").glob("nni.sqlite*")
         return time.time() - max(file.stat().st_mtime for file in files) > _SILENCE
+
+
+def is_running(experiment: Path) -> bool:
+    """Whether an experiment's manager is at work; False where that can't be read."""
+    try:
+        profile = _Profile(experiment)
+        return not profile.end and not profile.is_silent()
+    except (ExperimentError, OSError, ValueError):
+        return False
 
 
 def _state(profile: _Profile, ended: int, planned: int | None) -> str:

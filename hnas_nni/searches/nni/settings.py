@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hnas_nni.architecture.spaces import DEPTH_LABEL, POSITION_LABEL, WIDTH_LABEL
+from hnas_nni.searches.places import portable, portable_command
 from hnas_nni.searches.record import Trial
 from hnas_nni.searches.search_folder import SearchFolder
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
@@ -104,27 +105,32 @@ def data_of(settings: Mapping[str, Any]) -> str:
         return "unknown (not the trial of hnas-nni)"
     if data in ("photos", ["photos"]):
         return "the photographs that come along (photos)"
-    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
+    return ", ".join(map(str, portable(data))) if isinstance(data, list) else str(portable(data))
 
 
 def configuration_text(config: Mapping[str, Any]) -> str:
-    """Return the experiment's configuration as YAML for nnictl: all of it, but for what NNI itself puts in.
+    """Return the experiment's configuration as YAML for nnictl, which works on other machines too.
 
-    NNI keeps the content of the search space beside its file, writes out its defaults, and copies settings of the
-    trials into the training service.
+    It is all of it, but for what NNI itself puts in: it writes out its defaults, and copies settings of the trials into
+    the training service. The search space is in it, and paths are cut to their ends; the code of trials and tuner is
+    looked for where the configuration lies.
     """
     import yaml  # type: ignore[import-untyped]
 
     shown = {key: value for key, value in config.items() if value is not None and (key, value) not in _DEFAULTS}
-    if "searchSpaceFile" in shown:
-        shown.pop("searchSpace", None)
+    for name in ("searchSpaceFile", "trialCodeDirectory", "experimentWorkingDirectory"):
+        shown.pop(name, None)
+    shown = {key: portable_command(value) if key == "trialCommand" else portable(value) for key, value in shown.items()}
+    for name in ("tuner", "assessor", "advisor"):
+        if isinstance(shown.get(name), dict) and "codeDirectory" in shown[name]:
+            shown[name]["codeDirectory"] = "."
     service = config.get("trainingService", {"platform": "local"})
     several = isinstance(service, list)
     own = [
         {key: value for key, value in entry.items() if value is not None and value != config.get(key)}
         for entry in (service if several else [service])
     ]
-    shown["trainingService"] = own if several else own[0]
+    shown["trainingService"] = portable(own if several else own[0])
     return yaml.safe_dump(shown, sort_keys=False, width=100, allow_unicode=True)
 
 
