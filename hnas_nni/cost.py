@@ -29,9 +29,13 @@ from hnas_nni.architecture.spaces import Space
 from hnas_nni.latency import LatencyTable
 from hnas_nni.network.base import check_network_size
 from hnas_nni.network.cost_parts import CostPart, CostParts
+from hnas_nni.settings import shared
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""
+
+_MOST_CHANNELS_IN_MEMORY = 512
+"""C up to which parts are profiled on the CPU; the largest takes 64 MB then."""
 
 
 @dataclass(frozen=True)
@@ -249,7 +253,9 @@ class PartCosts:
         lr_size: tuple[int, int],
         latency: LatencyTable | None = None,
     ) -> None:
-        with making_parts():
+        shared.CHANNELS.check("channels", channels)  # a genotype may have its own
+        self._device = "cpu" if channels <= _MOST_CHANNELS_IN_MEMORY else "meta"
+        with making_parts(self._device):
             self._parts = cast(CostParts, space.cost_parts(scale, channels))
         self._channels = channels
         self._latency = latency
@@ -279,7 +285,7 @@ class PartCosts:
         """Add up parts, each at its own resolution unless another is given."""
         if (key, high) not in self._costs:
             if key not in self._profiled:
-                with making_parts():
+                with making_parts(self._device):
                     self._profiled[key] = [(_pixel_cost(part.module, part.channels), part.high) for part in parts()]
             costs = (cost.at(self._pixels[own if high is None else high]) for cost, own in self._profiled[key])
             added = sum(costs, Cost())
@@ -301,13 +307,13 @@ class _PixelCost:
 
 
 @contextmanager
-def making_parts() -> Iterator[None]:
-    """Make modules and run them without touching the caller's randomness.
+def making_parts(device: str = "cpu") -> Iterator[None]:
+    """Make modules on a device and run them without touching the caller's randomness.
 
-    On the CPU: a subtraction on the meta device imports torch's compiler, which takes longer than all else that a trial
-    imports.
+    On the CPU where they are small: a subtraction on the meta device imports torch's compiler, which takes longer than
+    all else that a trial imports.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         yield
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from nni.tuner import Tuner
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import as_number, cut
 from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
@@ -277,13 +280,15 @@ elite_weight, candidates : optional
         with self._lock:
             known = self._learnt.copy()
             for record in data:
-                parameters, value = self._imported_parameters(record), record["value"]
-                self._tell_imported(parameters, value)
-                if self._later_stage(parameters):
-                    self._learn(parameters, value)
+                try:
+                    parameters, value = self._imported_parameters(record), record["value"]
+                    key = result_key(self._sample(parameters), self._reward_of(value))
+                    self._require_agent().layout.encode(self._sample(parameters))
+                except (ValueError, KeyError, TypeError) as error:
+                    _logger.warning("%s", cut(f"an imported result is none of this search and is left out: {error!r}"))
                     continue
-                key = result_key(self._sample(parameters), self._reward_of(value))
-                if known[key]:
+                self._tell_imported(parameters, value)
+                if known[key] and not self._later_stage(parameters):
                     known[key] -= 1
                 else:
                     self._learn(parameters, value)
@@ -390,10 +395,13 @@ elite_weight, candidates : optional
     def _reward_of(self, value: Any) -> float:
         """The reward of a trial's final metric: under our own lambda where PSNR and cost are there."""
         if isinstance(value, Mapping):
-            if self._reward is not None and "psnr" in value and "gmacs" in value:
-                return self._reward(float(value["psnr"]), float(value["gmacs"]))
+            psnr, gmacs = (value.get(name) for name in ("psnr", "gmacs"))
+            if self._reward is not None and psnr is not None and gmacs is not None:
+                psnr, gmacs = as_number(psnr), as_number(gmacs)
+                return math.nan if psnr is None or gmacs is None else self._reward(psnr, gmacs)
             value = value.get("default")
-        return float(value) if isinstance(value, (int, float)) else math.nan
+        reward = as_number(value)
+        return math.nan if reward is None else reward
 
     def _folder(self) -> Path | None:
         folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
@@ -403,12 +411,13 @@ elite_weight, candidates : optional
         folder = self._folder()
         if folder is None:
             return
-        import torch
+        from hnas_nni.network.state_file import save_state
 
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / STATE_FILE) as temporary:
-            halving = None if self._halving is None else self._halving.state_dict()
-            torch.save({"agent": self._require_agent().state_dict(), "halving": halving}, temporary)
+        halving = None if self._halving is None else self._halving.state_dict()
+        state = {"agent": self._require_agent().state_dict(), "halving": halving}
+        with _going_on_without():
+            folder.mkdir(parents=True, exist_ok=True)
+            save_state(state, folder / STATE_FILE)
 
     def _restore(self) -> None:
         folder = self._folder()
@@ -454,9 +463,9 @@ elite_weight, candidates : optional
             for label, table in controller.network_probabilities(probes).items()
         }
         line = {"result": self._learnt.total(), "reward": reward, **stats, "probabilities": probabilities}
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / HISTORY_FILE, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with _going_on_without():
+            folder.mkdir(parents=True, exist_ok=True)
+            _append(folder / HISTORY_FILE, json.dumps(line) + "\n")
 
 
 def _refusal(message: str) -> ValueError:
@@ -476,6 +485,31 @@ def _refusal(message: str) -> ValueError:
     return ValueError(message)
 
 
+@contextmanager
+def _going_on_without() -> Iterator[None]:
+    """Let a search go on where its state can't be written, the disk being full for example: trials have their results.
+
+    An error would end NNI's dispatcher, and with it the experiment.
+    """
+    try:
+        yield
+    except OSError as error:
+        _logger.error("%s: %s; the search goes on, and after a resume learns again", error.filename, error.strerror)
+
+
+def _append(file: Path, line: str) -> None:
+    """Append a line to a file, all of it or nothing."""
+    with open(file, "ab", buffering=0) as stream:
+        before = stream.tell()
+        try:
+            written = stream.write(line.encode())
+            if written != len(line.encode()):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            stream.truncate(before)
+            raise OSError(error.errno, error.strerror, str(file)) from error
+
+
 def _last_trial_error(checkpoint_folder: Path | None) -> str:
     """Return the last line that the latest trial wrote to its stderr, on this machine."""
     logs = [] if checkpoint_folder is None else checkpoint_folder.parent.glob("environments/*/trials/*/trial.stderr")
@@ -483,7 +517,7 @@ def _last_trial_error(checkpoint_folder: Path | None) -> str:
         if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
             for line in reversed(lines):
                 if line.strip():
-                    return line.strip()
+                    return cut(line.strip())
     return "see a trial's stderr for the reason"
 
 

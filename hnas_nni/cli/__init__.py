@@ -8,6 +8,7 @@ print the help, so they import what is heavy where they run.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     command = "hnas"
     verbose = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text: the work must not end at one
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parse(argv)
         verbose = options.verbose
@@ -82,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain at its end, when it flushes what nobody reads any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if verbose:
             import traceback
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import check_writable
@@ -27,6 +30,7 @@ __all__ = [
     "add_working_dir",
     "check_output",
     "check_output_folder",
+    "genotype_in_network",
     "network_sizes",
     "read_genotype",
     "use_threads",
@@ -48,13 +52,24 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
         add_option(parser, name, setting, default, SIZES_SHOWN).default = None
 
 
-def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks.
+def network_sizes(
+    options: argparse.Namespace, architecture: NamedArchitecture, usual: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Return scale, channels and layers: those given, or else the model's, or else the usual ones.
+
+    Parameters
+    ----------
+    options
+        Of the command line.
+    architecture
+        What the user named.
+    usual
+        Sizes in place of those of the paper's networks.
 
     Raises
     ------
     ValueError
-        If one is given that the genotype itself has otherwise.
+        If one is out of range, or is given that the genotype itself has otherwise.
     """
     sizes = {}
     own = {"channels": architecture.genotype.width, "layers": architecture.genotype.depth}
@@ -62,10 +77,30 @@ def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) 
         if size is not None and getattr(options, name) not in (None, size):
             raise ValueError(f"--{name}: the architecture itself has {name} {size}; leave the option out")
     for name in ("scale", "channels", "layers"):
-        _, usual = TrainingSettings.stated()[name]
-        values = (own.get(name), getattr(options, name), getattr(architecture, name), usual)
+        setting, default = TrainingSettings.stated()[name]
+        default = (usual or {}).get(name, default)
+        values = (own.get(name), getattr(options, name), getattr(architecture, name), default)
         sizes[name] = next(value for value in values if value is not None)
+        setting.check(name, sizes[name])
     return sizes
+
+
+def genotype_in_network(architecture: NamedArchitecture, layers: int, quiet: bool) -> Genotype:
+    """Return an architecture for networks of L blocks, and say on standard error if it is not as the paper has it.
+
+    Raises
+    ------
+    GenotypeError
+        As :meth:`hnas_nni.searches.names.NamedArchitecture.in_network`.
+    """
+    genotype = architecture.in_network(layers)
+    if genotype != architecture.genotype and not quiet:
+        print(
+            f"{architecture.paper_name} upsamples in block {architecture.genotype.position}; "
+            f"in a network of {layers} it is moved to block {genotype.position}",
+            file=sys.stderr,
+        )
+    return genotype
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,8 @@ def jobs_of(sources: Sequence[Path], out: Path) -> list[Job]:
     ------
     FileNotFoundError
         If a file is missing, or a folder holds no pictures.
+    ValueError
+        If it is a device or a pipe, which may have no end.
     """
     return [job for source in sources for job in _jobs_of(source, out)]
 
@@ -67,12 +70,15 @@ def _jobs_of(source: Path, out: Path) -> Iterator[Job]:
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give picture files, or folders of them")
     if not source.is_dir():
+        if not source.is_file():
+            raise ValueError(f"{source}: not a regular file, but a device or a pipe; give picture files")
         yield Job(source, out / _stem(source).name)
         return
     found = False
+    written = Path(os.path.realpath(out))  # not resolve(), which raises RuntimeError at links in a circle
     for path in sorted(images_below(source)):
         # What an earlier run wrote into a subfolder is not upscaled again.
-        if out.resolve() not in path.resolve().parents:
+        if written not in Path(os.path.realpath(path)).parents:
             found = True
             yield Job(path, out / _stem(path.relative_to(source)))
     if not found:

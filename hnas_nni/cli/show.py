@@ -13,6 +13,7 @@ from hnas_nni.cli.arguments import (
     add_network_size,
     add_quiet,
     check_output,
+    genotype_in_network,
     network_sizes,
 )
 from hnas_nni.cli.terminal import strong
@@ -45,11 +46,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print an architecture, and draw it if that is asked for."""
     architecture = read_architecture(options.genotype)
-    genotype, sizes = architecture.genotype, network_sizes(options, architecture)
-    genotype.check_layers(sizes["layers"])
+    sizes = network_sizes(options, architecture)
+    genotype = genotype_in_network(architecture, sizes["layers"], options.quiet)
     if options.out is not None:
         check_output(options.out, options.force)
         picture_format(options.out)
+    if not options.json:  # before torch is loaded, which takes seconds
+        print(describe(genotype, sizes["layers"], strong=strong) + "\n", flush=True)
     from hnas_nni.cost import DEFAULT_LR_SIZE, cost_table
 
     cost = cost_table(sizes["scale"], sizes["channels"], sizes["layers"])(genotype)
@@ -68,8 +71,6 @@ def run(options: argparse.Namespace) -> None:
         }
         print(json.dumps({"genotype": genotype.to_dict(), **sizes, **figures}, indent=2))
         return
-    print(describe(genotype, sizes["layers"], strong=strong))
-    print()
     of = "x{scale}, C = {channels}, L = {layers}".format(**sizes)
     print(strong(f"cost ({of}, input 3x{height}x{width})"))
     print(

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from hnas_nni.data.opening import ImageError, open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
 
 _LARGEST_16_BIT = 65535
 
 
+@quiet_decoding
 def read_image(path: str | os.PathLike[str]) -> ImageArray:
     """Read an image as viewers show it.
 

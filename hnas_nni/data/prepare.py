@@ -135,7 +135,7 @@ def prepare(
 
 
 def _tasks(source: str | os.PathLike[str], folder: Path, scales: Sequence[int]) -> list[_Task]:
-    if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+    if Path(source).is_dir() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
         raise DataError(f"{folder}: lies in {source}, and would be taken for HR images; give a folder elsewhere")
     tasks: list[_Task] = []
     for scale in scales:

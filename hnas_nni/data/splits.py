@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hnas_nni.data.layouts import VALIDATION_PHOTOS, find_images
 from hnas_nni.data.listing import DataError, ImageFiles
 from hnas_nni.data.opening import open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
 from hnas_nni.settings import EMBEDDED
@@ -158,6 +159,7 @@ def _search_files(
     return files[held_out:], files[:held_out]
 
 
+@quiet_decoding
 def _is_useless(file: ImageFiles, minimum_size: int) -> bool:
     """Look at an image's header only."""
     try:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from torch import nn
 
 from hnas_nni.files import replacing
 from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
@@ -16,7 +15,10 @@ from hnas_nni.network.over_parameterised import collapse
 from hnas_nni.network.weights_file import weights_file
 from hnas_nni.network.wrappers import plain_network
 
-__all__ = ["ModelFileError", "load", "save"]
+__all__ = ["ModelFileError", "check", "load", "save"]
+
+_FLOATS = ("F16", "BF16", "F32", "F64")
+"""What safetensors calls the types that weights may have."""
 
 
 def save(network: Any, path: str | os.PathLike[str]) -> None:
@@ -66,28 +68,49 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
     ModelFileError
         If the file is damaged or not one of ours.
     """
-    header = read_header(path)
-    try:
-        network = header.genotype.build(header.scale, header.channels, header.layers)
-    except ValueError as error:
-        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
+    header = check(path)
+    network = header.genotype.build(header.scale, header.channels, header.layers)
     with safe_open(path, framework="pt", device=device) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    _check(tensors, network, path)
     network.load_state_dict(tensors)
     return network.to(device).eval()
 
 
-def _check(tensors: dict[str, torch.Tensor], network: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Check that a file has the tensors of its network."""
+def check(path: str | os.PathLike[str]) -> ModelHeader:
+    """Check that a file has the tensors of the network that its header tells of, so that this is no larger than it.
+
+    Nothing is allocated for the weights: the network lies on torch's meta device.
+
+    Returns
+    -------
+    ModelHeader
+        What the file says of itself.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As for :func:`load`.
+    """
+    header = read_header(path)
+    try:
+        with torch.device("meta"):
+            network = header.genotype.build(header.scale, header.channels, header.layers)
+    except (ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    problems = [f"tensor {name} is missing" for name in expected if name not in tensors]
-    problems += [f"tensor {name} is not of its network" for name in tensors if name not in expected]
+    with safe_open(path, framework="np") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        shapes = {name: tuple(tensor.get_shape()) for name, tensor in slices.items()}
+        types = {name: tensor.get_dtype() for name, tensor in slices.items()}
+    problems = [f"tensor {name} is missing" for name in expected if name not in shapes]
+    problems += [f"tensor {name} is not of its network" for name in shapes if name not in expected]
     problems += [
-        f"tensor {name} has the shape {tuple(tensor.shape)}, not {expected[name]}"
-        for name, tensor in tensors.items()
-        if expected.get(name) not in (None, tuple(tensor.shape))
+        f"tensor {name} has the shape {shape}, not {expected[name]}"
+        for name, shape in shapes.items()
+        if expected.get(name) not in (None, shape)
     ]
+    problems += [f"tensor {name} is of type {kind}, not a float" for name, kind in types.items() if kind not in _FLOATS]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ModelFileError(f"{path}: damaged: {problems[0]}{more}")
+    return header

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from hnas_nni.data.opening import ImageError, is_heic, open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.tiff import within_its_end
 from hnas_nni.pictures import metadata
 from hnas_nni.pictures.colours import UNSTATED_RANGE, grey_or_rgb, profile_of
@@ -28,6 +29,7 @@ _NOTHING_STATED = (1.0, 2.834)
 """Dots per millimetre that libvips gives to files without a resolution."""
 
 
+@quiet_decoding
 def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
     """Read a picture file of any kind that libvips or Pillow decodes; its content decides which.
 

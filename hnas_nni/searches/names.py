@@ -25,12 +25,32 @@ class NamedArchitecture:
         The architecture.
     scale, channels, layers
         Sizes, as for :meth:`hnas_nni.Genotype.build`, or None.
+    paper_name
+        What the paper calls it, if that is what the user called it.
+    model
+        The model file that says so; whether its weights are of that size, which
+        :func:`hnas_nni.network.model_file.check` tells, is not known yet.
     """
 
     genotype: Genotype
     scale: int | None = None
     channels: int | None = None
     layers: int | None = None
+    paper_name: str | None = None
+    model: Path | None = None
+
+    def in_network(self, layers: int) -> Genotype:
+        """Return the architecture for networks of L blocks; that of a paper's name with its position moved if need be.
+
+        Raises
+        ------
+        GenotypeError
+            If the position of another one lies behind the last block.
+        """
+        moved = None if self.paper_name is None else published(self.paper_name, layers)
+        genotype = moved or self.genotype
+        genotype.check_layers(layers)
+        return genotype
 
 
 def read_architecture(name: str) -> NamedArchitecture:
@@ -52,7 +72,7 @@ def read_architecture(name: str) -> NamedArchitecture:
     """
     genotype = published(name)
     if genotype is not None:
-        return NamedArchitecture(genotype)
+        return NamedArchitecture(genotype, paper_name=name.upper())
     search, colon, one = name.rpartition(":")
     if Path(name).exists():
         return _from_model(Path(name)) if name.endswith(_MODEL_SUFFIX) else NamedArchitecture(Genotype.from_json(name))
@@ -60,7 +80,7 @@ def read_architecture(name: str) -> NamedArchitecture:
         from hnas_nni.searches.opening import open_search
 
         genotype, sizes = open_search(search or None).find(one)
-        return NamedArchitecture(genotype, **sizes)
+        return NamedArchitecture(genotype, sizes.get("scale"), sizes.get("channels"), sizes.get("layers"))
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 
@@ -68,4 +88,4 @@ def _from_model(path: Path) -> NamedArchitecture:
     from hnas_nni.network.model_header import read_header
 
     header = read_header(path)
-    return NamedArchitecture(header.genotype, header.scale, header.channels, header.layers)
+    return NamedArchitecture(header.genotype, header.scale, header.channels, header.layers, model=path)

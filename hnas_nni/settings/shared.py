@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hnas_nni.settings.setting import Setting
@@ -39,7 +40,7 @@ def _check_table(name: str, path: object) -> None:
 
 
 def _locate_images(source: str) -> str:
-    return source if source == EMBEDDED else str(Path(source).expanduser().resolve())
+    return source if source == EMBEDDED else os.path.realpath(os.path.expanduser(source))
 
 
 # Images.
@@ -65,8 +66,9 @@ SMALLER_COPIES = Setting(
 
 # Sizes of a network.
 SCALE = Setting(int, "upscaling factor: 2, 3 or 4", test=check_scale, metavar="S", group="network")
-CHANNELS = Setting(int, "C, channels of an operation", least=1, group="network")
-LAYERS = Setting(int, "L, blocks of the network", least=2, group="network")
+# Far above what is used, and low enough that no small file asks for a network that fills the memory.
+CHANNELS = Setting(int, "C, channels of an operation", least=1, most=4096, group="network")
+LAYERS = Setting(int, "L, blocks of the network", least=2, most=1000, group="network")
 
 # The joint reward, see :class:`hnas_nni.trial.reward.JointReward`.
 REWARD_LAMBDA = Setting(

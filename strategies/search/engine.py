@@ -20,6 +20,7 @@ from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device
 from hnas_nni.network.model_file import save
+from hnas_nni.network.state_file import save_state
 from hnas_nni.network.weights_file import weights_file
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.searches.record import MeasuredArchitecture
@@ -298,8 +299,7 @@ class WeightSharingSearch:
             "training": self.training.state_dict(),
             "samplers": [sampler.state_dict() for sampler in self._samplers],
         }
-        with replacing(self.folder.path / CHECKPOINT) as temporary:
-            torch.save(state, temporary)
+        save_state(state, self.folder.path / CHECKPOINT)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:

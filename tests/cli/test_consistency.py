@@ -129,6 +129,32 @@ def test_what_a_command_does_not_know_is_its_own_error(
     assert capsys.readouterr().err == f"{name}: error: unrecognized arguments: --colour; see {name} --help\n"
 
 
+@pytest.mark.parametrize("words", PARSERS, ids=_IDS)
+def test_an_option_given_twice_adds_up_or_is_refused(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = PARSERS[words]
+    needed = [action for action in parser._actions if action.required]
+    base = [text for action in needed for text in (*action.option_strings[-1:], *(action.choices or ["it"])[:1])]
+    for action in _options(parser):
+        if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
+            continue
+        values = list(action.choices or {"tile": ["off", "7"], "crop": ["0,0,9,9", "1,1,9,9"]}.get(action.dest, "12"))
+        first, second = values[0], values[-1]
+        name = action.option_strings[-1]
+        rest = list(base)
+        if name in rest:
+            at = rest.index(name)
+            del rest[at : at + 2]
+        if action.nargs is None and not isinstance(action, argparse._AppendAction):
+            with pytest.raises(SystemExit):
+                parser.parse_args([*rest, name, first, name, second])
+            assert f"{name}: given twice; give it once; see " in capsys.readouterr().err
+        else:
+            given = getattr(parser.parse_args([*rest, name, first, name, second]), action.dest)
+            assert len(given) == 2 and given[0] != given[1]
+
+
 @pytest.mark.slow
 def test_quiet_prints_results_only_and_json_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
