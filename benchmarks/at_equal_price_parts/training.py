@@ -28,7 +28,7 @@ class Images:
     Parameters
     ----------
     training
-        Folder of HR images, or "photos" for those that come along.
+        Folder of HR images, or "embedded:photos" for those that come along.
     tests
         Test sets, as :func:`hnas_nni.data.load_pairs` takes them.
     """

@@ -190,7 +190,7 @@ def test_a_run_folder(tmp_path: Path) -> None:
     front = pareto_set([(entry.psnr, entry.gmacs) for entry in history.ranking])
     assert front == {place for place, row in enumerate(ranking) if row.pareto}
     assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
-    assert history.data == "photos"
+    assert history.data == "embedded:photos"
     assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)
 
 
