@@ -21,6 +21,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.cells import INPUT_NODES
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operation import Operation
@@ -69,32 +70,32 @@ class Cost:
 
 
 def count(
-    genotype: Genotype,
+    architecture: Architecture,
     scale: int = 2,
     channels: int = DEFAULT_CHANNELS,
     layers: int = DEFAULT_LAYERS,
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> Cost:
-    """Count multiply-adds and parameters of the network that a genotype builds, by running it under thop.
+    """Count multiply-adds and parameters of the network that an architecture builds, by running it under thop.
 
     Nothing is computed: the network lies on torch's meta device, where only shapes are followed.
 
     Parameters
     ----------
-    genotype
-        The architecture.
+    architecture
+        A genotype, or a network of :mod:`hnas_nni.architecture.peers`.
     scale, channels, layers
-        As for :meth:`Genotype.build`.
+        As for its ``build``.
     lr_size
         Height and width of the low-resolution input, in pixels.
 
     Raises
     ------
     GenotypeError, ValueError
-        As for :meth:`Genotype.build`.
+        As its ``build`` does.
     """
     with torch.device("meta"):
-        network = genotype.build(scale, channels, layers)
+        network = architecture.build(scale, channels, layers)
     return profile(network, torch.zeros(1, 3, *lr_size, device="meta"))
 
 
