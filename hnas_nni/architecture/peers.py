@@ -20,7 +20,7 @@ _FORMAT = "hnas-network"
 _MOST_LAYERS = 1000
 """A model file does not tell the depth of networks that use weights again, so that it can't ask for more."""
 
-_count = lazy("hnas_nni.cost:count")
+_count = lazy("hnas_nni.cost:small_count")
 
 
 class PeerError(ValueError):
@@ -344,6 +344,6 @@ _ROWS = (
 )
 
 PEERS: Mapping[str, Peer] = {row.name: row for row in _ROWS}
-"""The networks by their names. MoreMNAS-A is not among them: neither its paper nor a released graph tells its layers."""
+"""The networks by their names. MoreMNAS-A is not among them: its layers could not be established."""
 
 _BY_FOLDED_NAME = {name.casefold(): row for name, row in PEERS.items()}

@@ -7,9 +7,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import check_writable
-from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture, read_architecture
+from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture
 from hnas_nni.settings import shared
 from hnas_nni.settings.options import add_option
 from hnas_nni.training.settings import TrainingSettings
@@ -28,17 +27,11 @@ __all__ = [
     "check_output",
     "check_output_folder",
     "network_sizes",
-    "read_genotype",
     "use_threads",
 ]
 
 SIZES_SHOWN = "the model's, or {}"
 """What the help says of a size that is not given."""
-
-
-def read_genotype(name: str) -> Genotype:
-    """Return a genotype by what :func:`hnas_nni.searches.names.read_architecture` takes, which raises."""
-    return read_architecture(name).genotype
 
 
 def add_network_size(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +42,15 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
 
 
 def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else those of the paper's networks.
+    """Return scale, channels and layers: those given, or else the model's or its paper's, or else those of HNAS.
 
     Raises
     ------
     ValueError
-        If one is given that the genotype itself has otherwise.
+        If one is given that the architecture itself has otherwise.
     """
     sizes = {}
-    own = {"channels": architecture.genotype.width, "layers": architecture.genotype.depth}
+    own = {"channels": architecture.architecture.width, "layers": architecture.architecture.depth}
     for name, size in own.items():
         if size is not None and getattr(options, name) not in (None, size):
             raise ValueError(f"--{name}: the architecture itself has {name} {size}; leave the option out")

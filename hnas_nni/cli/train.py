@@ -40,6 +40,7 @@ tensorboard/ and the checkpoint from which the same command goes on.
 examples:
   hnas train winner.json --data DIV2K/DIV2K_train_HR --validation Set5 --out runs/winner
   hnas train HNAS-A --data DIV2K/DIV2K_train_HR --validation Set5 --precision bf16 --devices 4 --out runs/a
+  hnas train IMDN --channels 32 --data DIV2K/DIV2K_train_HR --validation Set5 --out runs/imdn
   hnas train winner.json --layers 6 --channels 16 --epochs 20 --steps-per-epoch 200 --out runs/small
   hnas train winner.json --scale 4 --init runs/winner/best.safetensors --data DIV2K/DIV2K_train_HR --out runs/winner_x4
 """
@@ -64,17 +65,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
-    architecture = read_architecture(options.genotype)
-    genotype = architecture.genotype
-    chosen = given(options, TrainingSettings) | network_sizes(options, architecture)
+    named = read_architecture(options.genotype)
+    chosen = given(options, TrainingSettings) | network_sizes(options, named)
     settings = TrainingSettings(**chosen).located()
-    genotype.check_layers(settings.layers)
+    named.architecture.check_layers(settings.layers)
     use_threads(options.threads)
     from hnas_nni.training.folder import is_first_process
     from hnas_nni.training.run import train
 
     training = train(
-        genotype,
+        named.architecture,
         settings,
         options.out,
         accelerator=options.device,

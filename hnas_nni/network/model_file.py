@@ -1,15 +1,15 @@
-"""Trained networks as files: safetensors with the genotype inside, so that the file alone is enough to load it."""
+"""Trained networks as files: safetensors with the architecture inside, so that the file alone is enough to load it."""
 
 from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import safe_open
-from torch import nn
 
 from hnas_nni.files import replacing
 from hnas_nni.network.model_header import ModelFileError, ModelHeader, read_header
@@ -19,14 +19,14 @@ __all__ = ["ModelFileError", "load", "save"]
 
 
 def save(network: Any, path: str | os.PathLike[str]) -> None:
-    """Write weights, genotype, scale, channels and layers to a safetensors file, whole or not at all.
+    """Write weights, architecture, scale, channels and layers to a safetensors file, whole or not at all.
 
     What is over-parameterised for a training is written as the convolutions that it stands for.
 
     Parameters
     ----------
     network
-        From :meth:`hnas_nni.Genotype.build`; left as it is.
+        From :meth:`hnas_nni.Genotype.build`, or another architecture's; left as it is.
     path
         The file.
 
@@ -35,7 +35,7 @@ def save(network: Any, path: str | os.PathLike[str]) -> None:
     FileNotFoundError
         If the folder does not exist.
     """
-    header = ModelHeader(network.genotype, network.scale, network.channels, network.layers)
+    header = ModelHeader(network.architecture, network.scale, network.channels, network.layers)
     network = copy.deepcopy(network)
     collapse(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
@@ -63,26 +63,40 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
     """
     header = read_header(path)
     try:
-        network = header.genotype.build(header.scale, header.channels, header.layers)
+        network = header.architecture.build(header.scale, header.channels, header.layers)
     except ValueError as error:
         raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error})") from error
     with safe_open(path, framework="pt", device=device) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    _check(tensors, network, path)
+    problem = misfit(shapes_of(tensors), shapes_of(network.state_dict()))
+    if problem:
+        raise ModelFileError(f"{path}: damaged: {problem}")
     network.load_state_dict(tensors)
     return network.to(device).eval()
 
 
-def _check(tensors: dict[str, torch.Tensor], network: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Check that a file has the tensors of its network."""
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    problems = [f"tensor {name} is missing" for name in expected if name not in tensors]
-    problems += [f"tensor {name} is not of its network" for name in tensors if name not in expected]
+Shape = tuple[int, ...]
+
+
+def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
+    """Return the shapes of tensors by their names."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def misfit(shapes: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str:
+    """Say which tensor is the first that does not fit a network, and how many do not; nothing if all do.
+
+    Parameters
+    ----------
+    shapes, expected
+        Those of the tensors that there are, and of the network's own, by their names.
+    """
+    problems = [f"tensor {name} is missing" for name in expected if name not in shapes]
+    problems += [f"tensor {name} is not of its network" for name in shapes if name not in expected]
     problems += [
-        f"tensor {name} has the shape {tuple(tensor.shape)}, not {expected[name]}"
-        for name, tensor in tensors.items()
-        if expected.get(name) not in (None, tuple(tensor.shape))
+        f"tensor {name} has the shape {shape}, not {expected[name]}"
+        for name, shape in shapes.items()
+        if expected.get(name) not in (None, shape)
     ]
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ModelFileError(f"{path}: damaged: {problems[0]}{more}")
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -14,14 +14,31 @@ from hnas_nni.peers.bicubic import REACH, bicubic
 Module = TypeVar("Module", bound=nn.Module)
 
 COLOURS = 3
-_LUMA = (0.299, 0.587, 0.114)
-"""Weights of R, G and B in Y of BT.601, 0..1."""
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+"""Weights of R, G and B in Y of BT.601, 16/255..235/255; all are 0..1."""
+
+_LUMA_OFFSET = 16 / 255
 
 _WEAK = 0.1
 
 
+class ReleasedTensor(NamedTuple):
+    """Where a tensor of the authors' release goes.
+
+    Parameters
+    ----------
+    name
+        Of the tensor in the network.
+    axes
+        Its axes in the release's tensor, so that ``released.permute(axes)`` is the network's.
+    """
+
+    name: str
+    axes: tuple[int, ...]
+
+
 class PeerNetwork(SuperResolutionNetwork):
-    """A network of the literature; its tensors have the names of its authors' release, where there is one.
+    """A network of the literature.
 
     Parameters
     ----------
@@ -31,17 +48,23 @@ class PeerNetwork(SuperResolutionNetwork):
         Upscaling factor, C and L.
     """
 
+    not_read: tuple[str, ...] = ("sub_mean.", "add_mean.")
+    """How tensors of a release begin that are constants here."""
+
     @property
     def is_local(self) -> bool:
         """Whether an image in tiles comes out as the whole image does."""
         return True
 
+    def released_tensors(self) -> dict[str, ReleasedTensor]:
+        """Return the network's tensors by their names in the authors' release: the same, unless it was not torch."""
+        return {name: ReleasedTensor(name, tuple(range(tensor.ndim))) for name, tensor in self.state_dict().items()}
+
 
 class LumaNetwork(PeerNetwork):
-    """A network that sees Y alone, 0..1; the colours are enlarged by MATLAB's bicubic.
+    """A network that sees Y alone, of BT.601 in studio range as the papers' is; MATLAB's bicubic enlarges the colours.
 
-    The enlarged image is that of the bicubic, moved along grey by what the network makes of Y. Y has the full range
-    here; that of the papers, 16..235, is the same but for a factor and an offset.
+    The result is the bicubic image, moved along grey by as much as the network's Y differs from its own.
     """
 
     luma_weights: torch.Tensor
@@ -54,14 +77,14 @@ class LumaNetwork(PeerNetwork):
         """Upscale a batch of RGB images in 0..1, ``(n, 3, h, w)`` to ``(n, 3, scale * h, scale * w)``."""
         large = bicubic(x, self.scale)
         luma_large = self._luma(large)
-        return large + (self.enlarge(self._luma(x), luma_large) - luma_large)
+        return large + (self.enlarge(self._luma(x), luma_large) - luma_large) / sum(_LUMA)
 
     def enlarge(self, luma: torch.Tensor, interpolated: torch.Tensor) -> torch.Tensor:
         """Enlarge Y, ``(n, 1, h, w)``, given also its interpolation, ``(n, 1, scale * h, scale * w)``."""
         raise NotImplementedError
 
     def _luma(self, image: torch.Tensor) -> torch.Tensor:
-        return (image * self.luma_weights).sum(dim=1, keepdim=True)
+        return (image * self.luma_weights).sum(dim=1, keepdim=True) + _LUMA_OFFSET
 
 
 class InterpolatingLumaNetwork(LumaNetwork):

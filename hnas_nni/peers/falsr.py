@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hnas_nni.architecture.architecture import Architecture
-from hnas_nni.peers.base import LumaNetwork, conv
+from hnas_nni.peers.base import LumaNetwork, ReleasedTensor, conv
 from hnas_nni.peers.bicubic import REACH
 
 _WIDTH = 32
@@ -80,6 +80,12 @@ CELLS: Mapping[str, tuple[Cell, ...]] = {
 }
 """The cells by network, in their order."""
 
+_KERNEL = {"conv": ("/kernel", "/bias"), "group": ("/W", "/b"), "depthwise": ("/W_depthwise2d", "/b_depthwise2d")}
+"""How the released graphs call a convolution's weight and bias."""
+
+_HWIO, _HWCM = (3, 2, 0, 1), (2, 3, 0, 1)
+"""Axes of torch's weights in TensorFlow's kernels, and in its depthwise ones."""
+
 _READ_AT_THE_END = {"FALSR-A": tuple(range(8)), "FALSR-B": (1, 4, 6, 7), "FALSR-C": (0, 2, 6, 7)}
 
 
@@ -138,6 +144,8 @@ class _InvertedBottlenecks(nn.Module):
 class FALSR(LumaNetwork):
     """A FALSR network; which one, its architecture's name says."""
 
+    not_read = ("Const",)  # from Y and colours to RGB
+
     def __init__(self, architecture: Architecture, scale: int, channels: int, layers: int) -> None:
         super().__init__(architecture, scale, channels, layers)
         name = str(architecture)
@@ -162,6 +170,24 @@ class FALSR(LumaNetwork):
         """How many LR pixels beyond its own an output pixel depends on."""
         return max(self._low_reach + 1, REACH)
 
+    def released_tensors(self) -> dict[str, ReleasedTensor]:
+        """Return the network's tensors by their names in the released graph, whose layout is NHWC and HWIO."""
+        tensors = _released("stem", "n32s1/c", "conv")
+        for number, cell in enumerate(CELLS[str(self.architecture)]):
+            own, title = f"cells.{number}.", f"cell{number}/{cell.title}"
+            if cell.kind == "invertBotConE2":
+                tensors |= _released(f"{own}supple", f"{title}_conv_supple", "conv")
+                for step in range(cell.repeats):
+                    inner = f"{own}bottlenecks.{step}."
+                    tensors |= _released(f"{inner}conv_1", f"{title}_b{step}_conv_1", "conv")
+                    tensors |= _released(f"{inner}depth_wise", f"{title}_b{step}depth_wise", "depthwise")
+                    tensors |= _released(f"{inner}conv_2", f"{title}_b{step}_conv_2", "conv")
+                continue
+            for step in range(cell.repeats):
+                kind = "conv" if cell.kind == "conv" else "group"
+                tensors |= _released(f"{own}layers.{step}", f"{title}_b{step}", kind)
+        return tensors | _released("merge", "n32s1/2/0", "conv") | _released("last", "yout", "conv")
+
     def enlarge(self, luma: torch.Tensor, interpolated: torch.Tensor) -> torch.Tensor:
         """Enlarge Y, ``(n, 1, h, w)``."""
         outputs = [F.relu(self.stem(luma))]
@@ -172,6 +198,15 @@ class FALSR(LumaNetwork):
         return result
 
 
+def _released(own: str, released: str, kind: str) -> dict[str, ReleasedTensor]:
+    weight, bias = _KERNEL[kind]
+    axes = _HWCM if kind == "depthwise" else _HWIO
+    return {
+        released + weight: ReleasedTensor(f"{own}.weight", axes),
+        released + bias: ReleasedTensor(f"{own}.bias", (0,)),
+    }
+
+
 def _depth_to_space(x: torch.Tensor, scale: int) -> torch.Tensor:
-    """Shuffle channels to pixels as TensorFlow does: the channels of a pixel lie side by side, as in no pixel shuffle."""
+    """Shuffle channels to pixels in TensorFlow's order: those of one pixel lie side by side."""
     return F.pixel_shuffle(x.unflatten(1, (scale**2, -1)).transpose(1, 2).flatten(1, 2), scale)

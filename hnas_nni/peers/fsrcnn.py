@@ -1,4 +1,4 @@
-"""FSRCNN (Dong et al., ECCV 2016, arXiv 1608.00367): narrow 3x3 convolutions, and a transposed one of 9x9 at the end."""
+"""FSRCNN (Dong et al., ECCV 2016, arXiv 1608.00367): narrow 3x3 convolutions, and a transposed 9x9 one."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.peers.base import conv
 from hnas_nni.peers.imdn import SLOPE, ContrastAttention, DistillationNetwork
 
+
 class _Distillation(nn.Module):
     """Three convolutions that add to their input; beside each, a 1x1 convolution sets half as many channels aside."""
 
