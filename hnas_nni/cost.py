@@ -144,7 +144,7 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
     return Cost(int(macs) - deconv_macs, deconv_macs, params)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def small_count(architecture: Architecture, scale: int, channels: int, layers: int) -> Cost:
     """Count as :func:`count` does, at the size that costs are stated for, from two small images on the CPU.
 

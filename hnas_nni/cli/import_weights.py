@@ -12,6 +12,8 @@ from pathlib import Path
 
 from hnas_nni.architecture.peers import PEERS, peer
 from hnas_nni.cli.arguments import add_force, add_json, add_quiet, check_output
+from hnas_nni.settings import shared
+from hnas_nni.settings.options import add_option
 
 HELP = "turn weights that a network's authors released into a model file"
 _EXAMPLES = """\
@@ -28,9 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("network", metavar="NETWORK", help=f"whose weights they are: {', '.join(PEERS)}")
     parser.add_argument("weights", type=Path, metavar="WEIGHTS", help="the file: .npz, .safetensors, .pt or .pth")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the model file to write")
-    parser.add_argument("--scale", type=int, default=2, metavar="S", help="upscaling factor (%(default)s)")
-    parser.add_argument("--channels", type=int, metavar="N", help="C (the paper's)")
-    parser.add_argument("--layers", type=int, metavar="N", help="L (the paper's)")
+    add_option(parser, "scale", shared.SCALE, 2)
+    for name, setting in (("channels", shared.CHANNELS), ("layers", shared.LAYERS)):
+        add_option(parser, name, setting, None, "the paper's")
     add_force(parser)
     add_json(parser)
     add_quiet(parser)
