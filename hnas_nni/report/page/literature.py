@@ -93,8 +93,8 @@ class Literature:
             "Below is what was published for final networks, trained to the end: PSNR on Y of Set5 x2 against "
             "multiply-adds for an input of 230,400 pixels (480x480, or 640x360). The PSNR of this search was measured "
             "after a short training of narrower networks, so it has no place on that axis; dotted lines are costs "
-            "alone. Networks without a mark, which people would take today, are in the table only, as their marks would "
-            "lie on each other."
+            "alone. Networks without a mark, which people would take today, are in the table only, as their "
+            "marks would lie on each other."
         )
         notes.append(f"Source: {SOURCE}.")
         return notes
