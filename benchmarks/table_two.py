@@ -59,13 +59,15 @@ class Row:
         return float(self.architecture.cost(SCALE, self.channels, self.layers).gmacs)
 
 
-def rows_within(budget: float, found: Sequence[Row]) -> Iterator[Row]:
-    """Yield each network as wide as fits a budget in GMAC, and the found ones that do."""
+def rows_within(budget: float, found: Sequence[Row], wanted: Sequence[str] | None) -> Iterator[Row]:
+    """Yield each network as wide as fits a budget in GMAC, and the found ones that do; only the wanted, if given."""
     for peer in PEERS.values():
-        if SCALE in peer.scales:
+        if SCALE in peer.scales and (wanted is None or peer.name in wanted):
             widths = range(peer.multiple, _WIDEST + 1, peer.multiple) if peer.open_channels else (peer.channels,)
             yield from _widest([Row(peer.name, peer, width, peer.layers) for width in widths], budget)
     for name, genotype in _paper().items():
+        if wanted is not None and name not in wanted:
+            continue
         placed = replace(genotype, position=_MINIATURE_LAYERS, depth=_MINIATURE_LAYERS)
         yield from _widest([Row(name, placed, width, _MINIATURE_LAYERS) for width in range(3, 65)], budget)
     yield from (row for row in found if _LEAST_SHARE * budget <= row.gmacs() <= budget)
@@ -144,7 +146,7 @@ def _by_onnxruntime(network: Any, images: Images) -> float | None:
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """Return the table's rows, the head first: means over the seeds, and what was published of networks of that name."""
+    """Return the table's rows, the head first: means over the seeds, and what was published by those names."""
     tests = list(results[0]["scores"]) if results else []
     published = {result.method: result for result in PUBLISHED_RESULTS}
     head = ["budget (GMAC)", "network", *tests, "GMAC", "parameters", "training s", "s/Mpixel torch", "onnxruntime"]
@@ -231,7 +233,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.images:
         images = Images(options.images, options.test, options.device)
         for budget in [None] if options.full else options.budgets:
-            rows = rows_as_published(options.found) if budget is None else rows_within(budget, options.found)
+            rows = (
+                rows_as_published(options.found)
+                if budget is None
+                else rows_within(budget, options.found, options.networks)
+            )
             for row in rows:
                 for seed in options.seeds:
                     key = {"budget": budget, "name": row.name, "seed": seed, "steps": options.steps}

@@ -14,7 +14,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, cast
 
@@ -27,14 +27,19 @@ from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Gen
 from hnas_nni.architecture.operation import Operation
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import Space
+from hnas_nni.latency import LatencyTable
 from hnas_nni.network.base import check_network_size
 from hnas_nni.network.cost_parts import CostPart, CostParts
+from hnas_nni.settings import shared
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""
 
 _BLOCK = 8
 """Side of the images that :func:`small_count` looks at."""
+
+_MOST_CHANNELS_IN_MEMORY = 512
+"""C up to which parts are profiled on the CPU; the largest takes 64 MB then."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,14 @@ class Cost:
         Multiply-adds of transposed convolutions.
     params
         Number of trainable parameters.
+    milliseconds
+        On a device whose times were measured; 0 where none were.
     """
 
     conv_macs: int = 0
     deconv_macs: int = 0
     params: int = 0
+    milliseconds: float = 0.0
 
     @property
     def macs(self) -> int:
@@ -66,10 +74,15 @@ class Cost:
         return self.macs / 1e9
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.conv_macs + other.conv_macs, self.deconv_macs + other.deconv_macs, self.params + other.params)
+        return Cost(
+            self.conv_macs + other.conv_macs,
+            self.deconv_macs + other.deconv_macs,
+            self.params + other.params,
+            self.milliseconds + other.milliseconds,
+        )
 
     def __mul__(self, times: int) -> Cost:
-        return Cost(self.conv_macs * times, self.deconv_macs * times, self.params * times)
+        return Cost(self.conv_macs * times, self.deconv_macs * times, self.params * times, self.milliseconds * times)
 
 
 def count(
@@ -156,7 +169,9 @@ def small_count(architecture: Architecture, scale: int, channels: int, layers: i
     architecture, scale, channels, layers
         As for :func:`count`, which raises the same.
     """
-    with _making_parts():
+    if channels > _MOST_CHANNELS_IN_MEMORY:
+        return count(architecture, scale, channels, layers)
+    with making_parts():
         network = architecture.build(scale, channels, layers)
         small, large = (profile(network, torch.zeros(1, 3, _BLOCK, width)) for width in (_BLOCK, 2 * _BLOCK))
     height, width = DEFAULT_LR_SIZE
@@ -182,6 +197,8 @@ class CostTable:
         C and L of genotypes that leave them open.
     lr_size
         Height and width of the low-resolution input, in pixels.
+    latency
+        The times of the networks' parts on a device, for milliseconds beside the multiply-adds.
 
     Raises
     ------
@@ -195,12 +212,14 @@ class CostTable:
         channels: int = DEFAULT_CHANNELS,
         layers: int = DEFAULT_LAYERS,
         lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
+        latency: LatencyTable | None = None,
     ) -> None:
         check_network_size(scale, channels, layers)
         self.scale = scale
         self.channels = channels
         self.layers = layers
         self.lr_size = lr_size
+        self.latency = latency
 
     def __call__(self, genotype: Genotype) -> Cost:
         """Return the cost of a genotype.
@@ -224,10 +243,20 @@ class CostTable:
             sum(cost.conv_macs * times for cost, times in summands),
             sum(cost.deconv_macs * times for cost, times in summands),
             sum(cost.params * times for cost, times in summands),
+            sum(cost.milliseconds * times for cost, times in summands),
         )
 
     def parts(self, space: Space, channels: int) -> PartCosts:
-        """Return what the parts of networks of a space and a width C cost."""
+        """Return what the parts of networks of a space and a width C cost.
+
+        Raises
+        ------
+        ValueError
+            If there is a table of times, but of another space or scale.
+        """
+        if self.latency is not None:
+            self.latency.check(space, self.scale)
+            return PartCosts(space, self.scale, channels, self.lr_size, self.latency)
         return _part_costs(space, self.scale, channels, self.lr_size, tuple(OPERATIONS.values()))
 
 
@@ -242,11 +271,24 @@ class PartCosts:
         Upscaling factor and C.
     lr_size
         Height and width of the low-resolution input, in pixels.
+    latency
+        The parts' times on a device; None for 0.
     """
 
-    def __init__(self, space: Space, scale: int, channels: int, lr_size: tuple[int, int]) -> None:
-        with _making_parts():
+    def __init__(
+        self,
+        space: Space,
+        scale: int,
+        channels: int,
+        lr_size: tuple[int, int],
+        latency: LatencyTable | None = None,
+    ) -> None:
+        shared.CHANNELS.check("channels", channels)  # a genotype may have its own
+        self._device = "cpu" if channels <= _MOST_CHANNELS_IN_MEMORY else "meta"
+        with making_parts(self._device):
             self._parts = cast(CostParts, space.cost_parts(scale, channels))
+        self._channels = channels
+        self._latency = latency
         low = lr_size[0] * lr_size[1]
         self._pixels = {False: low, True: low * scale**2}
         self._profiled: dict[Any, list[tuple[_PixelCost, bool]]] = {}
@@ -273,10 +315,13 @@ class PartCosts:
         """Add up parts, each at its own resolution unless another is given."""
         if (key, high) not in self._costs:
             if key not in self._profiled:
-                with _making_parts():
+                with making_parts(self._device):
                     self._profiled[key] = [(_pixel_cost(part.module, part.channels), part.high) for part in parts()]
             costs = (cost.at(self._pixels[own if high is None else high]) for cost, own in self._profiled[key])
-            self._costs[key, high] = sum(costs, Cost())
+            added = sum(costs, Cost())
+            if self._latency is not None:
+                added = replace(added, milliseconds=self._latency.part(self._channels, key, high))
+            self._costs[key, high] = added
         return self._costs[key, high]
 
 
@@ -292,13 +337,13 @@ class _PixelCost:
 
 
 @contextmanager
-def _making_parts() -> Iterator[None]:
-    """Make modules and run them without touching the caller's randomness.
+def making_parts(device: str = "cpu") -> Iterator[None]:
+    """Make modules on a device and run them without touching the caller's randomness.
 
-    On the CPU: a subtraction on the meta device imports torch's compiler, which takes longer than all else that a trial
-    imports.
+    On the CPU where they are small: a subtraction on the meta device imports torch's compiler, which takes longer than
+    all else that a trial imports.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         yield
 
 

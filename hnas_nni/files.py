@@ -50,6 +50,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as :func:`replacing` does, in UTF-8; what is not, as a file's name may be, by its codes.
+
+    Raises
+    ------
+    OSError
+        As :func:`replacing`.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a file is what :func:`replacing` left when its process was killed."""
     return _TEMPORARY.fullmatch(path.name) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
 import json
 import os
 import platform
@@ -14,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hnas_nni.files import is_temporary, replacing
+from hnas_nni.files import is_temporary, replacing, write_text
+from hnas_nni.foreign_text import parse_json, read_text
 
 SETTINGS = "settings.json"
 EPOCHS = "epochs.csv"
@@ -96,7 +98,7 @@ class OutputFolder:
             If there is no such file or it is damaged.
         """
         try:
-            about = json.loads((self.path / SETTINGS).read_text(encoding="utf-8"))
+            about = parse_json(read_text(self.path / SETTINGS))
             if not isinstance(about["settings"], dict):
                 raise TypeError("settings are no object")
         except FileNotFoundError:
@@ -148,8 +150,7 @@ class OutputFolder:
         return (entry for entry in self.path.iterdir() if entry.name != _LOCK and not is_temporary(entry))
 
     def _write(self, name: str, text: str) -> None:
-        with replacing(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(self.path / name, text)
 
     def _write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         with replacing(self.path / name) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
@@ -159,9 +160,8 @@ class OutputFolder:
 
     def _read_csv(self, name: str) -> list[dict[str, str]]:
         try:
-            with (self.path / name).open(encoding="utf-8", newline="") as file:
-                return list(csv.DictReader(file))
+            return list(csv.DictReader(io.StringIO(read_text(self.path / name), newline="")))
         except FileNotFoundError:
             return []
-        except (UnicodeDecodeError, csv.Error) as error:
+        except (ValueError, csv.Error) as error:
             raise OutputFolderError(f"{self.path / name}: damaged ({error})") from None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
+from hnas_nni.settings.options import OnceParser
 from search_spaces.json_file import search_space_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, 1 if a checked file differs, 2 on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m search_spaces", description="The search space as JSON for nnictl.")
+    parser = OnceParser(prog="python -m search_spaces", description="The search space as JSON for nnictl.")
     parser.add_argument("--space", default="paper", help="paper or efficient (default: %(default)s)")
     parser.add_argument(
         "--layers",

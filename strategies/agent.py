@@ -17,11 +17,12 @@ from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.plain_stacks import plain_stacks
 from strategies.budget import affordable_choices
 from strategies.controller import HierarchicalController
-from strategies.exploration import Choices, draw_candidates, draw_unseen
+from strategies.exploration import draw_candidates, draw_unseen
 from strategies.layout import LayoutError, SpaceLayout
 from strategies.policy_gradient import PolicyGradient
 from strategies.predictor import RewardPredictor
 from strategies.settings import PolicySettings
+from strategies.tried import Choices, Tried
 
 _MOST_RESULTS = 500
 """The model of the rewards looks at so many latest results, which bounds its time."""
@@ -60,7 +61,7 @@ class SearchAgent:
     learnt
         How often each result was learnt, by :func:`result_key`.
     seen
-        The architectures that were proposed or learnt, as candidate indices.
+        The architectures that were proposed or learnt; what is the same network, written otherwise, counts as one.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class SearchAgent:
         self.policy = PolicyGradient(controller, **asdict(learning))
         self.generator = torch.Generator().manual_seed(seed)
         self.learnt: Counter[str] = Counter()
-        self.seen: set[Choices] = set()
+        self.seen = Tried(layout)
         self._results: list[tuple[Choices, float]] = []
         self._predictor = RewardPredictor(len(layout.decisions))
         self._predictor_is_current = False
@@ -95,6 +96,11 @@ class SearchAgent:
     def layout(self) -> SpaceLayout:
         """What is decided."""
         return self.policy.controller.layout
+
+    @property
+    def first_proposals(self) -> list[dict[str, Any]]:
+        """What is proposed first, label -> value."""
+        return [self.layout.decode(choices) for choices in self._first]
 
     @property
     def repeats(self) -> bool:
@@ -110,7 +116,8 @@ class SearchAgent:
         """Return architectures, label -> value, that were not proposed before while there are such."""
         controller = self.policy.controller
         first = [choices for choices in self._first if choices not in self.seen][:number]
-        self.seen.update(first)
+        for proposal in first:
+            self.seen.add(proposal)
         if len(first) == number:
             return [self.layout.decode(choices) for choices in first]
         if first:
@@ -172,7 +179,7 @@ class SearchAgent:
         self.policy.load_state_dict(state["policy"])
         self.generator.set_state(state["generator"])
         self.learnt = Counter(state["learnt"])
-        self.seen = {tuple(choices) for choices in state["seen"]}
+        self.seen = Tried(self.layout, (tuple(choices) for choices in state["seen"]))
         self._results = [(tuple(choices), reward) for choices, reward in state["results"]]
         self._predictor.load_state_dict(state["predictor"])
         self._predictor_is_current = False

@@ -20,7 +20,7 @@ from torch import Tensor
 from hnas_nni.architecture.cells import INPUT_NODES, input_label, operation_label
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
-from hnas_nni.cost import Cost, PartCosts, cost_table
+from hnas_nni.cost import Cost, PartCosts
 from hnas_nni.trial.budget import Budget
 from strategies.layout import LayoutError, SpaceLayout
 
@@ -58,7 +58,7 @@ class AffordableChoices:
         self.budget = budget
         space = _space(layout)
         self._combinations = _network_combinations(layout, budget)
-        table = cost_table(budget.scale, budget.channels, budget.layers)
+        table = budget.costs()
         parts = [table.parts(space, width) for _, width, _ in self._combinations]
         self._limits = _limits(budget)
         self._steps: list[_Step] = []
@@ -85,8 +85,7 @@ class AffordableChoices:
                 self._least = self._least + step.costs.amin((0, 1))
                 if not _one_is_cheapest(step.costs):
                     raise LayoutError(
-                        f"{decision.label}: no candidate is the cheapest by multiply-adds and by parameters; "
-                        "give one of both budgets"
+                        f"{decision.label}: no candidate is the cheapest by all budgets; give one budget alone"
                     )
         # What the pick of an input decides: which half of the costs of its edge's operation is left.
         for step in self._steps:
@@ -213,12 +212,17 @@ class AffordableChoices:
         return torch.tensor([[combination[place] == value for combination in self._combinations] for value in values])
 
     def _tensor(self, costs: Sequence[Cost]) -> Tensor:
-        """Return costs as numbers of the bounds that there are, (bounds, combinations); exact below 2^53."""
-        rows = []
+        """Return costs as numbers of the bounds that there are, (bounds, combinations).
+
+        Multiply-adds and parameters are exact below 2^53.
+        """
+        rows: list[list[float]] = []
         if self.budget.gmacs is not None:
             rows.append([cost.macs for cost in costs])
         if self.budget.params is not None:
             rows.append([cost.params for cost in costs])
+        if self.budget.milliseconds is not None:
+            rows.append([cost.milliseconds for cost in costs])
         if not rows:  # a bound that all are within, but for a position behind the depth
             rows.append([0] * len(costs))
         return torch.tensor(rows, dtype=torch.float64).reshape(-1, len(costs))
@@ -230,6 +234,8 @@ class AffordableChoices:
             cheapest.append(f"{float(next(rows).min()) / 1e9:.3g} GMAC")
         if self.budget.params is not None:
             cheapest.append(f"{int(next(rows).min()):,} parameters")
+        if self.budget.milliseconds is not None:
+            cheapest.append(f"{float(next(rows).min()):.3g} ms")
         return f"budget: nothing fits {self.budget}; the cheapest has {' and '.join(cheapest)}, so give more"
 
 
@@ -294,5 +300,7 @@ def _one_is_cheapest(costs: Tensor) -> bool:
 
 
 def _limits(budget: Budget) -> Tensor:
-    bounds = [None if budget.gmacs is None else budget.gmacs * 1e9, budget.params]
+    # Sums of milliseconds are rounded, each way to the same sum a little otherwise; none may come out above.
+    milliseconds = None if budget.milliseconds is None else budget.milliseconds * (1 - 1e-9)
+    bounds = [None if budget.gmacs is None else budget.gmacs * 1e9, budget.params, milliseconds]
     return torch.tensor([bound for bound in bounds if bound is not None] or [0.0], dtype=torch.float64)

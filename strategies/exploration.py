@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSet
+
 import torch
 from torch import Tensor
 
 from strategies.controller import HierarchicalController
-
-Choices = tuple[int, ...]
-"""An architecture as candidate indices, one for each decision."""
+from strategies.tried import Choices
 
 _ATTEMPTS = 20
 _FLATTER = 1.25
@@ -22,7 +22,7 @@ _NEIGHBOURS = 4
 
 
 def draw_unseen(
-    controller: HierarchicalController, n: int, seen: set[Choices], generator: torch.Generator | None = None
+    controller: HierarchicalController, n: int, seen: MutableSet[Choices], generator: torch.Generator | None = None
 ) -> Tensor:
     """Draw architectures, those tried before drawn again from a flatter and flatter policy.
 
@@ -61,7 +61,7 @@ def draw_unseen(
     return torch.tensor(drawn)
 
 
-def _left_over(controller: HierarchicalController, drawn: Choices, seen: set[Choices]) -> Choices:
+def _left_over(controller: HierarchicalController, drawn: Choices, seen: MutableSet[Choices]) -> Choices:
     """Return the first architecture from `drawn` on, in counting order, that was not tried; `drawn` if all were.
 
     Under a budget it is the first of all that fit.
@@ -84,7 +84,7 @@ def _left_over(controller: HierarchicalController, drawn: Choices, seen: set[Cho
 def draw_candidates(
     controller: HierarchicalController,
     n: int,
-    seen: set[Choices],
+    seen: MutableSet[Choices],
     generator: torch.Generator | None = None,
     around: Tensor | None = None,
 ) -> Tensor:

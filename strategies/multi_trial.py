@@ -73,9 +73,10 @@ class HierarchicalRL(Strategy):
         to learn nothing from it.
     give_up_after
         Stop with an error when so many trials failed and none succeeded.
-    budget, budget_params
-        The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters of an architecture of
-        :class:`search_spaces.HNASSpace`: nothing above is proposed. The reward is the evaluator's.
+    budget, budget_params, budget_ms, latency
+        The most multiply-adds, in 10^9 at a 3x480x480 input, the most parameters, and the most milliseconds by a table
+        of ``hnas latency``, of an architecture of :class:`search_spaces.HNASSpace`: nothing above is proposed. The
+        reward is the evaluator's.
     **learning
         As for :class:`PolicySettings`.
 
@@ -107,6 +108,8 @@ class HierarchicalRL(Strategy):
         give_up_after: int = 4,
         budget: float | None = None,
         budget_params: float | None = None,
+        budget_ms: float | None = None,
+        latency: str | None = None,
         **learning: Any,
     ) -> None:
         super().__init__()
@@ -115,7 +118,7 @@ class HierarchicalRL(Strategy):
         if reward_for_failure is not None:
             _REWARD_FOR_FAILURE.check("reward_for_failure", reward_for_failure)
         GIVE_UP_AFTER.check("give_up_after", give_up_after)
-        self.budget = BudgetSettings(budget, budget_params)
+        self.budget = BudgetSettings(budget, budget_params, budget_ms, latency)
         self.reward_for_failure = reward_for_failure
         self.give_up_after = give_up_after
         self._choices: SpaceChoices | None = None

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS
 from hnas_nni.settings import Setting, Settings, shared
-from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.budget import Budget, budget_of
 from strategies.successive_halving import check_rungs
 
 SMALL_BUDGET: Mapping[str, Any] = MappingProxyType(
@@ -103,15 +103,15 @@ class BudgetSettings(Settings):
 
     budget: float | None = shared.BUDGET(None)
     budget_params: float | None = shared.BUDGET_PARAMS(None)
+    budget_ms: float | None = shared.BUDGET_MS(None)
+    latency: str | None = shared.LATENCY(None)
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(DEFAULT_CHANNELS)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)
 
     def bound(self) -> Budget | None:
         """Return the budget, None if there is none."""
-        if self.budget is None and self.budget_params is None:
-            return None
-        return Budget(self.budget, self.budget_params, self.scale, self.channels, self.layers)
+        return budget_of(self)
 
 
 def learning_settings(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> PolicySettings:

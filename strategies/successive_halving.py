@@ -6,7 +6,7 @@ started, the best of those that have ended go on, while others of it may still r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -47,10 +47,14 @@ class SuccessiveHalving:
     ----------
     rungs
         From the short trials to the trainings to the end.
+    floor
+        Architectures that a search must not end below, whatever short trials say of them: the best of these has a place
+        in every rung of more than one trial.
     """
 
-    def __init__(self, rungs: Sequence[Rung]) -> None:
+    def __init__(self, rungs: Sequence[Rung], floor: Collection[str] = ()) -> None:
         self.rungs = tuple(rungs)
+        self.floor = frozenset(floor)
         self._entries: list[dict[str, _Entry]] = [{} for _ in self.rungs]
         self._failed: set[str] = set()
         self._exhausted = False
@@ -79,10 +83,6 @@ class SuccessiveHalving:
     def done(self) -> bool:
         """Whether every trial has ended and no other is to follow."""
         return not self.running and self.next() is None
-
-    def is_last(self, stage: int) -> bool:
-        """Whether a stage, counted from 1, is a training to the end; a search of one stage has none."""
-        return stage == len(self.rungs) > 1
 
     def next(self) -> Promotion | None:
         """Return what to try next; None when all is started.
@@ -147,13 +147,16 @@ class SuccessiveHalving:
         self._failed = set(state["failed"])
 
     def _best_left(self, index: int) -> str | None:
-        """Return the best of a rung that has not gone on."""
+        """Return the best of a rung that has not gone on; the last place above is the floor's, if it has none yet."""
         above = self._entries[index + 1]
         left = {
             name: entry.reward
             for name, entry in self._entries[index].items()
             if entry.reward is not None and name not in above and name not in self._failed
         }
+        last_place = len(above) == self.rungs[index + 1].trials - 1
+        if last_place and above and self.floor.isdisjoint(above) and not self.floor.isdisjoint(left):
+            left = {name: reward for name, reward in left.items() if name in self.floor}
         return max(left, key=lambda name: left[name]) if left else None
 
 

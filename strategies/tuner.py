@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from nni.tuner import Tuner
 
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import as_number, cut
 from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
@@ -94,16 +97,18 @@ class HierarchicalTuner(Tuner):
     budget, budget_params : float, optional
         The most multiply-adds, in 10^9 at a 3x480x480 input, and the most parameters. Candidates that would lead above
         are masked while the controller decides, so that nothing above is proposed.
+    budget_ms, latency : float and str, optional
+        The most milliseconds, and the absolute path of the table that ``hnas latency`` measured on the device.
     scale, channels, layers : int, optional
         Of the networks that trials build, for a budget: C and L count where the space leaves them open.
     rungs : list, optional
         Successive halving: ``[[48, 500], [8, 2000], [2, 8000]]`` is 48 trials of 500 steps; the best 8 of them go on
-        from their own weights for another 2,000, and the best 2 of these for another 8,000, on all images. Then the
-        experiment ends. The policy learns from the first rung alone, whose rewards are comparable. Left out, every
-        trial is a new architecture and has the steps of its command.
+        from their own weights for another 2,000, and the best 2 of these for another 8,000. Then the experiment ends.
+        The policy learns from the first rung alone, whose rewards are comparable. Left out, every trial is a new
+        architecture and has the steps of its command.
     start_with_stacks : bool, optional
-        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first;
-        true.
+        Under a budget in the efficient space, try the plain stacks of collapsible convolutions that fill it first, and
+        let the best of them have a place in every rung of more than one trial, so that no search ends below them; true.
     levels : dict, optional
         Which choices form which cell, and which are decided last, given the cells; see
         :class:`strategies.levels.SpaceChoices`. Left out, the labels tell: ``<cell>/...`` is a cell, and labels without
@@ -200,6 +205,8 @@ elite_weight, candidates : optional
                 )
             except ValueError as error:  # nothing fits the budget
                 raise _refusal(str(error)) from error
+            if self._halving is not None:
+                self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
             try:
                 self._restore()
             except ValueError as error:
@@ -273,13 +280,15 @@ elite_weight, candidates : optional
         with self._lock:
             known = self._learnt.copy()
             for record in data:
-                parameters, value = self._imported_parameters(record), record["value"]
-                self._tell_imported(parameters, value)
-                if self._later_stage(parameters):
-                    self._learn(parameters, value)
+                try:
+                    parameters, value = self._imported_parameters(record), record["value"]
+                    key = result_key(self._sample(parameters), self._reward_of(value))
+                    self._require_agent().layout.encode(self._sample(parameters))
+                except (ValueError, KeyError, TypeError) as error:
+                    _logger.warning("%s", cut(f"an imported result is none of this search and is left out: {error!r}"))
                     continue
-                key = result_key(self._sample(parameters), self._reward_of(value))
-                if known[key]:
+                self._tell_imported(parameters, value)
+                if known[key] and not self._later_stage(parameters):
                     known[key] -= 1
                 else:
                     self._learn(parameters, value)
@@ -337,7 +346,7 @@ elite_weight, candidates : optional
         else:
             sample = json.loads(promotion.architecture)
         halving.start(promotion.stage, _key(sample))
-        return sample | Stage(promotion.stage, promotion.steps, halving.is_last(promotion.stage)).to_nni()
+        return sample | Stage(promotion.stage, promotion.steps).to_nni()
 
     def _end_if_done(self) -> None:
         """Say what was found and end the experiment, once, when the last trial of the last rung has ended."""
@@ -386,10 +395,13 @@ elite_weight, candidates : optional
     def _reward_of(self, value: Any) -> float:
         """The reward of a trial's final metric: under our own lambda where PSNR and cost are there."""
         if isinstance(value, Mapping):
-            if self._reward is not None and "psnr" in value and "gmacs" in value:
-                return self._reward(float(value["psnr"]), float(value["gmacs"]))
+            psnr, gmacs = (value.get(name) for name in ("psnr", "gmacs"))
+            if self._reward is not None and psnr is not None and gmacs is not None:
+                psnr, gmacs = as_number(psnr), as_number(gmacs)
+                return math.nan if psnr is None or gmacs is None else self._reward(psnr, gmacs)
             value = value.get("default")
-        return float(value) if isinstance(value, (int, float)) else math.nan
+        reward = as_number(value)
+        return math.nan if reward is None else reward
 
     def _folder(self) -> Path | None:
         folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
@@ -399,12 +411,13 @@ elite_weight, candidates : optional
         folder = self._folder()
         if folder is None:
             return
-        import torch
+        from hnas_nni.network.state_file import save_state
 
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / STATE_FILE) as temporary:
-            halving = None if self._halving is None else self._halving.state_dict()
-            torch.save({"agent": self._require_agent().state_dict(), "halving": halving}, temporary)
+        halving = None if self._halving is None else self._halving.state_dict()
+        state = {"agent": self._require_agent().state_dict(), "halving": halving}
+        with _going_on_without():
+            folder.mkdir(parents=True, exist_ok=True)
+            save_state(state, folder / STATE_FILE)
 
     def _restore(self) -> None:
         folder = self._folder()
@@ -450,9 +463,9 @@ elite_weight, candidates : optional
             for label, table in controller.network_probabilities(probes).items()
         }
         line = {"result": self._learnt.total(), "reward": reward, **stats, "probabilities": probabilities}
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / HISTORY_FILE, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with _going_on_without():
+            folder.mkdir(parents=True, exist_ok=True)
+            _append(folder / HISTORY_FILE, json.dumps(line) + "\n")
 
 
 def _refusal(message: str) -> ValueError:
@@ -472,6 +485,31 @@ def _refusal(message: str) -> ValueError:
     return ValueError(message)
 
 
+@contextmanager
+def _going_on_without() -> Iterator[None]:
+    """Let a search go on where its state can't be written, the disk being full for example: trials have their results.
+
+    An error would end NNI's dispatcher, and with it the experiment.
+    """
+    try:
+        yield
+    except OSError as error:
+        _logger.error("%s: %s; the search goes on, and after a resume learns again", error.filename, error.strerror)
+
+
+def _append(file: Path, line: str) -> None:
+    """Append a line to a file, all of it or nothing."""
+    with open(file, "ab", buffering=0) as stream:
+        before = stream.tell()
+        try:
+            written = stream.write(line.encode())
+            if written != len(line.encode()):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            stream.truncate(before)
+            raise OSError(error.errno, error.strerror, str(file)) from error
+
+
 def _last_trial_error(checkpoint_folder: Path | None) -> str:
     """Return the last line that the latest trial wrote to its stderr, on this machine."""
     logs = [] if checkpoint_folder is None else checkpoint_folder.parent.glob("environments/*/trials/*/trial.stderr")
@@ -479,7 +517,7 @@ def _last_trial_error(checkpoint_folder: Path | None) -> str:
         if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
             for line in reversed(lines):
                 if line.strip():
-                    return line.strip()
+                    return cut(line.strip())
     return "see a trial's stderr for the reason"
 
 

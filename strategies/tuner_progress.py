@@ -8,6 +8,8 @@ from typing import Any
 
 from nni.runtime.env_vars import dispatcher_env_vars
 
+from hnas_nni.foreign_text import as_number
+
 
 class TunerProgress:
     """Tells on standard output, which NNI's manager hands on to the terminal, how far a search is.
@@ -55,10 +57,12 @@ class TunerProgress:
 
 
 def _result(value: Any, reward: float) -> str:
-    if not isinstance(value, Mapping) or "psnr" not in value or "gmacs" not in value:
+    given = value if isinstance(value, Mapping) else {}
+    psnr, gmacs, gain = (as_number(given.get(name)) for name in ("psnr", "gmacs", "gain"))
+    if psnr is None or gmacs is None:
         return f"reward {reward:.4g}"
-    gain = f" ({value['gain']:+.2f} over bicubic)" if "gain" in value else ""
-    return f"{value['psnr']:.2f} dB{gain}, {value['gmacs']:.2f} GMAC"
+    over = "" if gain is None else f" ({gain:+.2f} over bicubic)"
+    return f"{psnr:.2f} dB{over}, {gmacs:.2f} GMAC"
 
 
 def _print(line: str) -> None:

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_splits
-from hnas_nni.files import replacing
+from hnas_nni.network.state_file import save_state
 from hnas_nni.settings import EMBEDDED, Settings, shared
 from hnas_nni.training.step import cosine_learning_rate, patch_psnr
 from search_spaces.path_training import PathChoice, PathTraining, make_path_supernet
@@ -91,7 +91,7 @@ def build_table(
     if checkpoint.exists():
         _load(training, checkpoint)
     table.save(path)
-    training.run(lambda: _save(training, checkpoint), save_seconds)
+    training.run(lambda: save_state(training.state_dict(), checkpoint), save_seconds)
     missing = np.flatnonzero(np.isnan(table.psnr))
     samples = list(subspace.samples())
     saved = time.monotonic()
@@ -194,11 +194,6 @@ class SubSpaceTraining:
 
     def _take(self, genotype: Genotype) -> None:
         self._choose_path(genotype.to_sample())
-
-
-def _save(training: SubSpaceTraining, path: Path) -> None:
-    with replacing(path) as temporary:
-        torch.save(training.state_dict(), temporary)
 
 
 def _load(training: SubSpaceTraining, path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from hnas_nni.foreign_text import shown
+
 INPUT_NODES = 2
 """Nodes 0 and 1 are the outputs of the second-last and the last block."""
 
@@ -117,7 +119,7 @@ class Cell:
             for slot, edge in enumerate(given):
                 field = f"{name}.{node}[{slot}]"
                 if not isinstance(edge, Mapping):
-                    raise GenotypeError(f'{field}: expected {{"operation": ..., "from": ...}}, got {edge!r}')
+                    raise GenotypeError(f'{field}: expected {{"operation": ..., "from": ...}}, got {shown(edge)}')
                 refuse_unknown(edge, ("operation", "from"), f"{field}.")
                 edges.append(Edge(require(edge, "operation", f"{field}."), require(edge, "from", f"{field}.")))
         return cls(tuple(edges), shape.edges_per_node)
@@ -143,9 +145,11 @@ def check_cell(cell: object, name: str, shape: CellShape, operations: Sequence[s
         if not isinstance(edge, Edge):
             raise GenotypeError(f"{field}: expected an Edge, got {type(edge).__name__}")
         if edge.operation not in operations:
-            raise GenotypeError(f"{field}.operation: {edge.operation!r} is unknown; valid are {', '.join(operations)}")
+            raise GenotypeError(
+                f"{field}.operation: {shown(edge.operation)} is unknown; valid are {', '.join(operations)}"
+            )
         if not is_int(edge.source) or not 0 <= edge.source < node:
-            raise GenotypeError(f"{field}.from: {edge.source!r} is not an earlier node; valid are 0..{node - 1}")
+            raise GenotypeError(f"{field}.from: {shown(edge.source)} is not an earlier node; valid are 0..{node - 1}")
 
 
 def _edges(number: int) -> str:
@@ -188,4 +192,4 @@ def refuse_unknown(document: Mapping[str, Any], known: Iterable[str], prefix: st
     known = tuple(known)
     for field in document:
         if field not in known:
-            raise GenotypeError(f"{prefix}{field}: unknown field; valid are {', '.join(known)}")
+            raise GenotypeError(f"{prefix}{shown(field)[1:-1]}: unknown field; valid are {', '.join(known)}")

@@ -12,7 +12,6 @@ import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from hnas_nni.architecture.cells import (
@@ -30,6 +29,7 @@ from hnas_nni.architecture.operations import OPERATIONS, candidates
 from hnas_nni.architecture.references import lazy
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL, Space
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import parse_json, read_text, shown
 
 DEFAULT_CHANNELS = 64
 DEFAULT_LAYERS = 12
@@ -40,6 +40,8 @@ _cost_table = lazy("hnas_nni.cost:cost_table")
 _FORMAT = "hnas-genotype"
 _VERSION = 2
 _SIZES = ("depth", "width")
+_MOST_BYTES = 16 * 2**20
+"""Of a genotype's file, which takes some two thousand."""
 
 _PRINTABLE = re.compile(
     r"Genotype\(normal: (?P<normal>.*), upsampling: (?P<upsampling>.*), position: (?P<position>\d+)"
@@ -85,10 +87,10 @@ class Genotype:
             check_cell(cell, name, self.space.shapes[name], candidates(self.space, name))
         if not is_int(self.position) or self.position < 1:
             raise GenotypeError(
-                f"position: {self.position!r} is not valid; it counts blocks from 1, so give an integer in 1..L"
+                f"position: {shown(self.position)} is not valid; it counts blocks from 1, so give an integer in 1..L"
             )
         if self.width is not None and (not is_int(self.width) or self.width < 1):
-            raise GenotypeError(f"width: {self.width!r} is not valid; give channels, an integer of at least 1")
+            raise GenotypeError(f"width: {shown(self.width)} is not valid; give channels, an integer of at least 1")
         if self.depth is not None:
             self.check_layers(self.depth)
 
@@ -111,7 +113,7 @@ class Genotype:
             If `layers` is not an integer of at least 2 or the position lies behind the last block.
         """
         if not is_int(layers) or layers < 2:
-            raise GenotypeError(f"layers: {layers!r} is not valid; a network has at least 2 blocks")
+            raise GenotypeError(f"layers: {shown(layers)} is not valid; a network has at least 2 blocks")
         if self.position > layers:
             raise GenotypeError(
                 f"position: {self.position} lies behind the last of {layers} layers; valid are 1..{layers}"
@@ -228,7 +230,7 @@ class Genotype:
                 source = take(label)
                 if isinstance(source, (list, tuple)):
                     if len(source) != 1:
-                        raise GenotypeError(f"{label}: {source!r} must pick exactly one input")
+                        raise GenotypeError(f"{label}: {shown(source)} must pick exactly one input")
                     (source,) = source
                 edges.append(Edge(take(operation_label(name, node, slot)), source))
             cells[name] = Cell(tuple(edges), shape.edges_per_node)
@@ -251,7 +253,7 @@ class Genotype:
         """
         match = _PRINTABLE.fullmatch(text)
         if match is None:
-            raise GenotypeError(f"genotype: {text!r} is not the printable form of a genotype")
+            raise GenotypeError(f"genotype: {shown(text)} is not the printable form of a genotype")
         edges = {name: tuple(_PRINTABLE_EDGE.findall(match[name])) for name in ("normal", "upsampling")}
         space = _space_of(operation for cell in edges.values() for operation, _ in cell)
         cells: dict[str, Any] = {
@@ -279,16 +281,18 @@ class Genotype:
         if not isinstance(document, Mapping):
             raise GenotypeError(f"genotype: expected a JSON object, got {type(document).__name__}")
         if document.get("format") != _FORMAT:
-            raise GenotypeError(f'format: {document.get("format")!r} is not valid; expected "{_FORMAT}"')
+            raise GenotypeError(f'format: {shown(document.get("format"))} is not valid; expected "{_FORMAT}"')
         version = document.get("version")
         if version not in (1, _VERSION):
-            raise GenotypeError(f"version: {version!r} can't be read; this hnas-nni reads versions 1 and {_VERSION}")
+            raise GenotypeError(
+                f"version: {shown(version)} can't be read; this hnas-nni reads versions 1 and {_VERSION}"
+            )
         known: tuple[str, ...] = ("format", "version")
         space = PAPER
         if version == _VERSION:
             name = require(document, "space", "")
-            if name not in SPACES:
-                raise GenotypeError(f"space: {name!r} is unknown; valid are {', '.join(SPACES)}")
+            if not isinstance(name, str) or name not in SPACES:
+                raise GenotypeError(f"space: {shown(name)} is unknown; valid are {', '.join(SPACES)}")
             space = SPACES[name]
             known += ("space", *_SIZES)
         refuse_unknown(document, (*known, *space.cells, "position"), "")
@@ -332,14 +336,17 @@ class Genotype:
         FileNotFoundError
             If there is no such file.
         GenotypeError
-            If the text is not JSON, or not a valid genotype; the message starts with the file's name.
+            If the text is not JSON, or not a valid genotype, or the file no regular one or larger than 16 MiB; the
+            message starts with the file's name.
         """
         if isinstance(source, str) and source.lstrip().startswith("{"):
             return cls.from_dict(_parse(source))
         try:
-            return cls.from_dict(_parse(Path(source).read_text(encoding="utf-8")))
-        except UnicodeDecodeError as error:
-            raise GenotypeError(f"{source}: not a text file") from error
+            text = read_text(source, _MOST_BYTES)
+        except ValueError as error:
+            raise GenotypeError(str(error)) from error
+        try:
+            return cls.from_dict(_parse(text))
         except GenotypeError as error:
             raise GenotypeError(f"{source}: {error}") from error
 
@@ -359,6 +366,6 @@ def _space_of(operations: Iterable[Any]) -> Space:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return parse_json(text)
+    except ValueError as error:
         raise GenotypeError(f"not valid JSON: {error}") from error

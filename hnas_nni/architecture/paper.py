@@ -116,6 +116,9 @@ def name_in_network(name: str, genotype: Genotype) -> str:
     return f"{name} at position {genotype.position}" if moved else name
 
 
-def published(name: str) -> Genotype | None:
-    """Return a published architecture by its name, in upper or lower case, or None if it has another name."""
-    return PAPER_NETWORKS.get(name.upper())
+def published(name: str, layers: int = DEFAULT_LAYERS) -> Genotype | None:
+    """Return a published architecture by its name, in upper or lower case, or None if it has another name.
+
+    For networks of L blocks, as :func:`paper_networks` has it.
+    """
+    return paper_networks(layers).get(name.upper())

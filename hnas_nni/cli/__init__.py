@@ -8,6 +8,7 @@ print the help, so they import what is heavy where they run.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,17 +20,8 @@ from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
 _OWN = (
-    "data",
-    "best",
-    "report",
-    "show",
-    "train",
-    "evaluate",
-    "compare",
-    "upscale",
-    "export",
-    "import-weights",
-    "completion",
+    *("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "import-weights"),
+    *("latency", "completion"),
 )
 """The subcommands that are modules of this package."""
 
@@ -74,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     command = "hnas"
     verbose = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text: the work must not end at one
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = _parse(argv)
         verbose = options.verbose
@@ -94,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Python would complain at its end, when it flushes what nobody reads any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if verbose:
             import traceback
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from hnas_nni.architecture.architecture import Architecture
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import check_writable
 from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture
 from hnas_nni.settings import shared
@@ -24,6 +29,7 @@ __all__ = [
     "add_threads",
     "add_verbose",
     "add_working_dir",
+    "architecture_in_network",
     "check_output",
     "check_output_folder",
     "network_sizes",
@@ -41,13 +47,24 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
         add_option(parser, name, setting, default, SIZES_SHOWN).default = None
 
 
-def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's or its paper's, or else those of HNAS.
+def network_sizes(
+    options: argparse.Namespace, architecture: NamedArchitecture, usual: Mapping[str, Any] | None = None
+) -> dict[str, int]:
+    """Return scale, channels and layers: those given, or else the model's or its paper's, or else the usual ones.
+
+    Parameters
+    ----------
+    options
+        Of the command line.
+    architecture
+        What the user named.
+    usual
+        Sizes in place of those of HNAS's networks.
 
     Raises
     ------
     ValueError
-        If one is given that the architecture itself has otherwise.
+        If one is out of range, or is given that the architecture itself has otherwise.
     """
     sizes = {}
     own = {"channels": architecture.architecture.width, "layers": architecture.architecture.depth}
@@ -55,10 +72,30 @@ def network_sizes(options: argparse.Namespace, architecture: NamedArchitecture) 
         if size is not None and getattr(options, name) not in (None, size):
             raise ValueError(f"--{name}: the architecture itself has {name} {size}; leave the option out")
     for name in ("scale", "channels", "layers"):
-        _, usual = TrainingSettings.stated()[name]
-        values = (own.get(name), getattr(options, name), getattr(architecture, name), usual)
+        setting, default = TrainingSettings.stated()[name]
+        default = (usual or {}).get(name, default)
+        values = (own.get(name), getattr(options, name), getattr(architecture, name), default)
         sizes[name] = next(value for value in values if value is not None)
+        setting.check(name, sizes[name])
     return sizes
+
+
+def architecture_in_network(named: NamedArchitecture, layers: int, quiet: bool) -> Architecture:
+    """Return an architecture for networks of L blocks, and say on standard error if it is not as the paper has it.
+
+    Raises
+    ------
+    GenotypeError
+        As :meth:`hnas_nni.searches.names.NamedArchitecture.in_network`.
+    """
+    asked, found = named.architecture, named.in_network(layers)
+    if isinstance(asked, Genotype) and isinstance(found, Genotype) and found != asked and not quiet:
+        print(
+            f"{named.paper_name} upsamples in block {asked.position}; "
+            f"in a network of {layers} it is moved to block {found.position}",
+            file=sys.stderr,
+        )
+    return found
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,26 +69,31 @@ def run(options: argparse.Namespace) -> None:
     search = open_search(options.run, options.working_dir)
     ranking = search.ranking(options.reward_lambda)
     weights = search.reward_weights
+    model = None if options.weights is None else search.model_file(ranking[0])
     written = []
-    if options.weights is not None:
-        from hnas_nni.network.model_file import load, save  # torch takes seconds to load
-
-        save(load(search.model_file(ranking[0])), options.weights)
-        written.append(f"weights of the winner written to {options.weights}")
     if options.out is not None:
         ranking[0].genotype.to_json(options.out)
-        written.insert(0, f"genotype of the winner written to {options.out}")
+        written.append(f"genotype of the winner written to {options.out}")
     shown = ranking[: options.top]
+    if not options.json:
+        if not options.quiet:
+            print(f"{strong(f'{search.title} in {search.path}')}\n")
+        print(ranking_table(shown, with_lambda=len(weights) > 1))
+        if len(ranking) > options.top:
+            print(f"and {len(ranking) - options.top} more; --top {len(ranking)} shows all")
+        if len(weights) > 1 and options.reward_lambda is None:
+            print(f"\n{_family_note(weights)}")
+        sys.stdout.flush()
+    if model is not None:
+        from hnas_nni.network.model_file import load, save  # torch takes seconds to load
+
+        save(load(model), options.weights)
+        written.append(f"weights of the winner written to {options.weights}")
     if options.json:
         print(json.dumps({**search.to_dict(), "best": [entry.to_dict() for entry in shown]}, indent=2))
-        return
-    print(f"{strong(f'{search.title} in {search.path}')}\n")
-    print(ranking_table(shown, with_lambda=len(weights) > 1))
-    if len(ranking) > options.top:
-        print(f"and {len(ranking) - options.top} more; --top {len(ranking)} shows all")
-    note = [_family_note(weights)] if len(weights) > 1 and options.reward_lambda is None else []
-    for line in [*note, *([] if options.quiet else written)]:
-        print(f"\n{line}")
+    elif not options.quiet:
+        for line in written:
+            print(f"\n{line}")
 
 
 def _family_note(weights: Sequence[float]) -> str:

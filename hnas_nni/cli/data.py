@@ -176,7 +176,7 @@ def _fetch(options: argparse.Namespace) -> None:
             keep_archives=options.keep_archives,
             progress=not options.quiet,
         )
-        for part in done:
+        for part in () if options.quiet else done:
             if part.sha256 is None:
                 print(f"{part.folder}: is there already; --force fetches it anew")
             else:
@@ -196,7 +196,8 @@ def _prepare(options: argparse.Namespace) -> int:
     )
     for failure in done.failures:
         print_error("hnas data", failure)
-    print(f"{options.out}: {done.made} pairs made, {done.kept} were there already")
+    if not options.quiet:
+        print(f"{options.out}: {done.made} pairs made, {done.kept} were there already")
     return 2 if done.failures else 0
 
 

@@ -123,7 +123,8 @@ def run(options: argparse.Namespace) -> None:
         for name in names:
             print(table(*image_table(models, [score for score in scores if score.dataset == name])) + "\n")
     print(table(header, rows))
-    print("\n" + "\n".join(_notes(options, models, scores)))
+    if not options.quiet:
+        print("\n" + "\n".join(_notes(options, models, scores)))
 
 
 def _notes(options: argparse.Namespace, models: Sequence[Model], scores: Sequence[SetScore]) -> list[str]:
@@ -193,10 +194,9 @@ def _write_image(path: Path, sr: ImageArray) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from hnas_nni.files import replacing
+    from hnas_nni.files import write_text
 
     if path == _STANDARD_OUTPUT:
         print(text, end="")
         return
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)

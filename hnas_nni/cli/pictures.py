@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class Job(NamedTuple):
 
     def target(self, suffix: str | None) -> Path:
         """Return the file to write; without a suffix it keeps the ending of the picture."""
-        return self.stem.with_name(self.stem.name + (self.source.suffix if suffix is None else suffix))
+        return self.stem.with_name(self.stem.name + (_suffix(self.source) if suffix is None else suffix))
 
 
 class Taken:
@@ -57,29 +58,42 @@ def jobs_of(sources: Sequence[Path], out: Path) -> list[Job]:
     ------
     FileNotFoundError
         If a file is missing, or a folder holds no pictures.
+    ValueError
+        If it is a device or a pipe, which may have no end.
     """
     return [job for source in sources for job in _jobs_of(source, out)]
 
 
 def _jobs_of(source: Path, out: Path) -> Iterator[Job]:
-    from hnas_nni.data.images import IMAGE_SUFFIXES
+    from hnas_nni.data.listing import images_below
 
     if not source.exists():
         raise FileNotFoundError(f"{source}: no such file or folder; give picture files, or folders of them")
     if not source.is_dir():
-        yield Job(source, out / source.stem)
+        if not source.is_file():
+            raise ValueError(f"{source}: not a regular file, but a device or a pipe; give picture files")
+        yield Job(source, out / _stem(source).name)
         return
     found = False
-    for path in sorted(source.rglob("*")):
-        inside = path.relative_to(source)
+    written = Path(os.path.realpath(out))  # not resolve(), which raises RuntimeError at links in a circle
+    for path in sorted(images_below(source)):
         # What an earlier run wrote into a subfolder is not upscaled again.
-        if any(part.startswith(".") for part in inside.parts) or out.resolve() in path.resolve().parents:
-            continue
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        if written not in Path(os.path.realpath(path)).parents:
             found = True
-            yield Job(path, out / inside.with_suffix(""))
+            yield Job(path, out / _stem(path.relative_to(source)))
     if not found:
         raise FileNotFoundError(f"{source}: no pictures in this folder")
+
+
+def _stem(path: Path) -> Path:
+    """The path without the ending of a picture; what stands behind another dot is no ending."""
+    return path.with_suffix("") if _suffix(path) else path
+
+
+def _suffix(path: Path) -> str:
+    from hnas_nni.data.opening import IMAGE_SUFFIXES
+
+    return path.suffix if path.suffix.lower() in IMAGE_SUFFIXES else ""
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -123,7 +123,7 @@ def _comparators(folder: Path, history: SearchHistory, quiet: bool) -> tuple[Mea
     if history.unit != "trial" or winner is None or winner.gmacs is None or not winner.steps:
         raise ValueError("--comparators: only for a search by trials of hnas-nni whose winner is trained; leave it out")
     known = {name: history.settings[name] for name in TrialSettings.stated() if name in history.settings}
-    stage = Stage(1, winner.steps, all_images=(winner.stage or 1) > 1)
+    stage = Stage(1, winner.steps)
     tell = None if quiet else lambda line: print(line, flush=True)
     return tuple(
         MeasuredArchitecture(

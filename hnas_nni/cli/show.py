@@ -12,6 +12,7 @@ from hnas_nni.cli.arguments import (
     add_json,
     add_network_size,
     add_quiet,
+    architecture_in_network,
     check_output,
     network_sizes,
 )
@@ -46,11 +47,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print an architecture, and draw it if that is asked for."""
     named = read_architecture(options.genotype)
-    architecture, sizes = named.architecture, network_sizes(options, named)
-    architecture.check_layers(sizes["layers"])
+    sizes = network_sizes(options, named)
+    architecture = architecture_in_network(named, sizes["layers"], options.quiet)
     if options.out is not None:
         check_output(options.out, options.force)
         picture_format(options.out)
+    if not options.json:  # before torch is loaded, which takes seconds
+        print(describe(architecture, sizes["layers"], strong=strong) + "\n", flush=True)
     from hnas_nni.cost import DEFAULT_LR_SIZE
 
     cost = architecture.cost(**sizes)
@@ -69,8 +72,6 @@ def run(options: argparse.Namespace) -> None:
         }
         print(json.dumps({architecture.kind: architecture.to_dict(), **sizes, **figures}, indent=2))
         return
-    print(describe(architecture, sizes["layers"], strong=strong))
-    print()
     of = "x{scale}, C = {channels}, L = {layers}".format(**sizes)
     print(strong(f"cost ({of}, input 3x{height}x{width})"))
     print(

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
+from hnas_nni.foreign_text import LONGEST_LINE, cut
+from hnas_nni.settings.options import OnceParser
+
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Leave the longest name of a command its room; argparse forgets by how much it indents them."""
@@ -18,12 +21,11 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
             self._action_max_length += self._indent_increment
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(OnceParser):
     """An argument parser that keeps line breaks of descriptions and reports errors in one line."""
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", _HelpFormatter)
-        options.setdefault("allow_abbrev", False)
         super().__init__(**options)
 
     def error(self, message: str) -> NoReturn:
@@ -45,7 +47,7 @@ def strong(text: str) -> str:
 def print_error(command: str, message: str) -> None:
     """Print the one line of a failing command to standard error."""
     label = "\x1b[1;31merror:\x1b[0m" if has_colours(sys.stderr) else "error:"
-    print(f"{command}: {label} {message}", file=sys.stderr)
+    print(f"{command}: {label} {cut(message, LONGEST_LINE - len(f'{command}: error: '))}", file=sys.stderr)
 
 
 def one_line(error: Exception) -> str:

@@ -21,13 +21,15 @@ from hnas_nni.cli.arguments import (
     add_json,
     add_quiet,
     add_threads,
+    architecture_in_network,
     network_sizes,
     use_threads,
 )
 from hnas_nni.cli.terminal import strong
 from hnas_nni.searches.names import read_architecture
-from hnas_nni.settings.options import add_options, given
-from hnas_nni.training.settings import TrainingSettings
+from hnas_nni.settings.options import add_options, given, in_words
+from hnas_nni.training.processes import is_first_process
+from hnas_nni.training.settings import MINIATURE, TrainingSettings
 
 if TYPE_CHECKING:
     from hnas_nni.training.run import Training
@@ -56,7 +58,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="start over in a folder that has a training")
     add_json(parser)
     add_quiet(parser)
-    groups = add_options(parser, TrainingSettings, dict.fromkeys(("scale", "channels", "layers"), SIZES_SHOWN))
+    parser.add_argument(
+        "--miniature", action="store_true", help="defaults for minutes on a CPU in place of the paper's"
+    )
+    shown = dict.fromkeys(("scale", "channels", "layers"), SIZES_SHOWN)
+    for name, value in MINIATURE.items():
+        shown[name] = f"{shown.get(name, '{}')}; {in_words(value)} in miniature"
+    groups = add_options(parser, TrainingSettings, shown)
     machine = groups["machine"]
     add_device(machine)
     machine.add_argument("--devices", default="1", metavar="N", help="how many of them, or auto for all (%(default)s)")
@@ -66,44 +74,61 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
     named = read_architecture(options.genotype)
-    chosen = given(options, TrainingSettings) | network_sizes(options, named)
+    usual = MINIATURE if options.miniature else {}
+    chosen = {**usual, **given(options, TrainingSettings), **network_sizes(options, named, usual)}
     settings = TrainingSettings(**chosen).located()
-    named.architecture.check_layers(settings.layers)
+    says_nothing = options.quiet or options.json
+    architecture = architecture_in_network(named, settings.layers, says_nothing)
+    if not says_nothing and is_first_process():  # before torch is loaded, which takes seconds
+        print(_plan(options.genotype, settings), file=sys.stderr, flush=True)
     use_threads(options.threads)
-    from hnas_nni.training.folder import is_first_process
+    from hnas_nni.network.model_file import check
     from hnas_nni.training.run import train
 
+    if named.model is not None:
+        check(named.model)
     training = train(
-        named.architecture,
+        architecture,
         settings,
         options.out,
         accelerator=options.device,
         devices=options.devices,
         force=options.force,
-        quiet=options.quiet,
+        quiet=says_nothing,
         verbose=options.verbose,
         command=shlex.join(["hnas", *sys.argv[1:]]),
     )
     if is_first_process():
-        _report(training, settings, options.json)
+        _report(training, settings, options)
 
 
-def _report(training: Training, settings: TrainingSettings, as_json: bool) -> None:
+def _plan(name: str, settings: TrainingSettings) -> str:
+    steps = settings.epochs * settings.steps_per_epoch
+    return (
+        f"training {name}: x{settings.scale}, C = {settings.channels}, L = {settings.layers}; {steps:,} steps of "
+        f"{settings.batch} patches of {settings.patch} pixels"
+    )
+
+
+def _report(training: Training, settings: TrainingSettings, options: argparse.Namespace) -> None:
     best = training.best
     last = training.history[-1]
-    if as_json:
+    if options.json:
         print(
             json.dumps({"weights": str(training.weights), "epochs": len(training.history), **(best or last)}, indent=2)
         )
         return
     duration = timedelta(seconds=round(last["seconds"]))
-    print(f"{len(training.history)} epochs in {duration}, loss {last['loss']:.5f}")
+    if not options.quiet:
+        print(f"{len(training.history)} epochs in {duration}, loss {last['loss']:.5f}")
     if best is None:
         print("not measured; give --validation DIR, or use hnas evaluate")
     else:
         where = "of the held-out photographs" if settings.validation is None else f"of {settings.validation}"
         figures = strong(f"PSNR {best['validation_psnr']:.3f} dB, SSIM {best['validation_ssim']:.4f}")
         print(f"{figures} on Y {where}, the best, after epoch {best['epoch']:.0f}")
+    if options.quiet:
+        return
     weights = os.path.relpath(training.weights)
     weights = weights if len(weights) < len(str(training.weights)) else str(training.weights)
     print(f"written to {weights}; next:")

@@ -1,8 +1,8 @@
 """Upscale picture files with a trained network.
 
-Read are PNG, JPEG, TIFF, WebP, BMP, PPM, GIF, AVIF and what else libvips or Pillow decodes; written is the same format,
-or PNG where it is another than the first six. 16 bits a channel are kept in PNG and TIFF, grey stays grey, transparent
-parts are enlarged by bicubic interpolation, colour profiles are kept, and Exif data but in TIFF, and the Exif
+Read are PNG, JPEG, TIFF, WebP, BMP, PPM, GIF, AVIF, HEIC and what else libvips or Pillow decodes; written is the same
+format, or PNG where it is another than the first six. 16 bits a channel are kept in PNG and TIFF, grey stays grey,
+opacity is enlarged by bicubic interpolation, colour profiles are kept, and Exif data but in TIFF, and the Exif
 orientation is applied. Large pictures are computed in tiles. A file that can't be used is reported, and the others go
 on.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +131,8 @@ def _upscale_file(job: Job, model: Model, options: argparse.Namespace, bar: tqdm
     picture = read_picture(job.source, options.max_megapixels)
     asked = None if options.format is None else options.format.upper()
     name = output_format(picture, asked, model.scale)
+    if not FORMATS[name].alpha:
+        picture = replace(picture, alpha=None)  # opaque everywhere
     target = job.target(FORMATS[name].suffix if asked or name != picture.format else None)
     taken.check(target)
     if target.exists() and not options.force:

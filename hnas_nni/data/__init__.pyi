@@ -1,11 +1,12 @@
-from .images import ImageError as ImageError
 from .images import read_image as read_image
-from .layouts import DataError as DataError
+from .listing import DataError as DataError
+from .opening import ImageError as ImageError
 from .patches import PatchSampler as PatchSampler
 from .patches import fixed_patches as fixed_patches
 from .resize import bicubic_downsample as bicubic_downsample
 from .resize import bicubic_upsample as bicubic_upsample
 from .resize import modcrop as modcrop
+from .smaller_copies import with_smaller_copies as with_smaller_copies
 from .sources import ImagePair as ImagePair
 from .sources import UnusableImageError as UnusableImageError
 from .sources import hint_at_skipping as hint_at_skipping

@@ -8,18 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from hnas_nni.data.opening import ImageError, open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Endings, in lower case, of the files that count as images when a folder is listed."""
 
 _LARGEST_16_BIT = 65535
 
 
-class ImageError(ValueError):
-    """A file that cannot be read as an image; the message names it."""
-
-
+@quiet_decoding
 def read_image(path: str | os.PathLike[str]) -> ImageArray:
     """Read an image as viewers show it.
 
@@ -30,7 +26,7 @@ def read_image(path: str | os.PathLike[str]) -> ImageArray:
     Parameters
     ----------
     path
-        The file, of any format that Pillow decodes.
+        The file, of any format that Pillow decodes; HEIC where the package pi-heif is installed.
 
     Returns
     -------
@@ -45,7 +41,7 @@ def read_image(path: str | os.PathLike[str]) -> ImageArray:
     """
     path = Path(path)
     try:
-        with Image.open(path) as file:
+        with open_image(path) as file:
             image = ImageOps.exif_transpose(file)
             if image.mode.startswith(("I", "F")):
                 image = _from_wide_grey(image)

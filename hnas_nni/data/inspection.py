@@ -9,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hnas_nni.data.layouts import DataError, find_images
+from hnas_nni.data.layouts import find_images
+from hnas_nni.data.listing import DataError
 from hnas_nni.data.sources import check_scale, load_files
 
 

@@ -18,7 +18,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
-from hnas_nni.data.layouts import DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import find_images
+from hnas_nni.data.listing import DataError, ImageFiles
 from hnas_nni.data.published_sets.manifest import sha256_of
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import check_scale, load_files
@@ -134,7 +135,7 @@ def prepare(
 
 
 def _tasks(source: str | os.PathLike[str], folder: Path, scales: Sequence[int]) -> list[_Task]:
-    if Path(source).is_dir() and folder.resolve().is_relative_to(Path(source).resolve()):
+    if Path(source).is_dir() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
         raise DataError(f"{folder}: lies in {source}, and would be taken for HR images; give a folder elsewhere")
     tasks: list[_Task] = []
     for scale in scales:

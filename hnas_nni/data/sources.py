@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 
-from hnas_nni.data.images import ImageError, read_image
-from hnas_nni.data.layouts import DataError, ImageFiles, find_images
+from hnas_nni.data.images import read_image
+from hnas_nni.data.layouts import find_images
+from hnas_nni.data.listing import DataError, ImageFiles
+from hnas_nni.data.opening import ImageError
 from hnas_nni.data.resize import ImageArray, bicubic_downsample, modcrop
 
 _LOGGER = logging.getLogger(__name__)
@@ -54,11 +56,14 @@ def load_pairs(
       :func:`bicubic_downsample`;
     - a folder in EDSR's layout, ``HR/a.png`` with ``LR_bicubic/X2/ax2.png``, also with DIV2K's names,
       ``DIV2K_train_HR`` and ``DIV2K_train_LR_bicubic/X2`` (given itself, an HR folder is a plain folder);
+    - a folder in BasicSR's layout, ``GTmod12/a.png`` with ``LRbicx2/a.png``, or ``HR/a.png`` (``GT``) with ``LR/a.png``
+      (``LQ``, ``LR_x2``, ``LR/X2``);
     - a folder in SelfExSR's layout, ``image_SRF_2/a_SRF_2_HR.png`` with ``a_SRF_2_LR.png``, or such an
       ``image_SRF_2``.
 
-    HR images are cropped to multiples of the scale. A file that cannot be read or is too small is left out
-    with one line of warning in the log.
+    Images are told by their ending or else by their content; what is none is named in the log. HR images are cropped
+    to multiples of the scale. An image that cannot be read or is too small is left out with one line of warning in the
+    log.
 
     Parameters
     ----------
@@ -83,7 +88,7 @@ def load_pairs(
     ------
     DataError
         If the folder is missing or empty, an LR image is missing or has another size than HR asks for, there
-        are no images at this scale, or none can be used.
+        are no images at this scale, none can be used, or LR images would be taken for HR ones.
     """
     check_scale(scale)
     return load_files(find_images(source, scale), scale, minimum_size=minimum_size, limit=limit, strict=strict)

@@ -9,9 +9,10 @@ import random
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from PIL import Image
-
-from hnas_nni.data.layouts import VALIDATION_PHOTOS, DataError, ImageFiles, find_images
+from hnas_nni.data.layouts import VALIDATION_PHOTOS, find_images
+from hnas_nni.data.listing import DataError, ImageFiles
+from hnas_nni.data.opening import open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
 from hnas_nni.data.resize import ImageArray
 from hnas_nni.data.sources import ImagePair, UnusableImageError, check_scale, load_files
 from hnas_nni.settings import EMBEDDED
@@ -30,6 +31,11 @@ class Splits(NamedTuple):
     """Gives the PSNR that rewards the controller."""
     validation: list[ImagePair]
     """Chooses among finished architectures."""
+
+    @property
+    def search(self) -> list[ImagePair]:
+        """What is not held out: separate trainings learn from all of it, and are measured on the validation images."""
+        return [*self.weight, *self.controller]
 
     def digest(self) -> str:
         """Return a text that is another one when an image changes, comes or goes."""
@@ -152,13 +158,14 @@ def _search_files(
     return files[held_out:], files[:held_out]
 
 
+@quiet_decoding
 def _is_useless(file: ImageFiles, minimum_size: int) -> bool:
     """Look at an image's header only."""
     try:
-        with Image.open(file.hr) as image:
+        with open_image(file.hr) as image:
             useless = min(image.size) < minimum_size
             reason = f"{image.width}x{image.height} pixels are too few; at least {minimum_size} are needed"
-    except OSError as error:
+    except Exception as error:  # as for hnas_nni.data.read_image
         useless, reason = True, str(error)
     if useless:
         _LOGGER.warning("left out %s: %s", file.hr, reason)

@@ -145,4 +145,4 @@ def seconds_per_megapixel(scores: Sequence[SetScore]) -> float:
 def dataset_name(source: str | os.PathLike[str]) -> str:
     """Return what to call a source of images: its folder's name, or the parent's where that only tells the scale."""
     folder = Path(source).resolve() if os.path.exists(source) else Path(source)
-    return folder.parent.name if re.fullmatch(r"image_SRF_\d+|HR|X\d", folder.name) else folder.name
+    return folder.parent.name if re.fullmatch(r"image_SRF_\d+|HR|GT(mod\d+)?|X\d", folder.name) else folder.name

@@ -53,7 +53,7 @@ def parse_model(text: str) -> NamedModel:
 def model_name(file: str | os.PathLike[str]) -> str:
     """Return the name of a model: its file's without the ending, or for files of ``hnas train`` their folder's."""
     stem = _stem(file)
-    return Path(file).resolve().parent.name or stem if stem in _OF_EVERY_TRAINING else stem
+    return _folder_name(file) or stem if stem in _OF_EVERY_TRAINING else stem
 
 
 def distinct_names(models: Sequence[NamedModel]) -> list[str]:
@@ -80,9 +80,13 @@ def distinct_names(models: Sequence[NamedModel]) -> list[str]:
     return names
 
 
+def _folder_name(file: str | os.PathLike[str]) -> str:
+    return Path(os.path.realpath(file)).parent.name  # resolve() raises RuntimeError at links in a circle
+
+
 def _stem(file: str | os.PathLike[str]) -> str:
     return Path(file).name.removesuffix(_SUFFIX)
 
 
 def _with_folder(file: str) -> str:
-    return f"{Path(file).resolve().parent.name}/{_stem(file)}"
+    return f"{_folder_name(file)}/{_stem(file)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, 
 from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.model_file import load
-from hnas_nni.pictures.picture import Pixels
+from hnas_nni.network.wrappers import dtype_of, plain_network
+from hnas_nni.pictures.picture import Pixels, peak_of
 from hnas_nni.settings import check_scale
 
 _GREY = (0.299, 0.587, 0.114)
@@ -25,7 +26,9 @@ _GREY = (0.299, 0.587, 0.114)
 
 _DIVERGED = "that are not finite, as after a training that diverged; give another model"
 
-_BICUBIC_REACH = 3
+BICUBIC_REACH = 3
+"""How many LR pixels away bicubic interpolation looks, at most."""
+
 _BICUBIC_BYTES_PER_PIXEL = 100
 
 
@@ -33,6 +36,7 @@ class DivergedError(ValueError):
     """A network with weights or results that are no finite numbers; the message names it."""
 
 
+@runtime_checkable
 class Model(Protocol):
     """An enlarger of images."""
 
@@ -68,7 +72,7 @@ class Bicubic:
 
     name: str = BICUBIC
     device = torch.device("cpu")
-    overlap = _BICUBIC_REACH
+    overlap = BICUBIC_REACH
     is_local = True
     cost: Cost | None = None
 
@@ -79,7 +83,11 @@ class Bicubic:
     def __call__(self, image: Pixels) -> Pixels:
         if image.dtype == np.uint8:
             return bicubic_upsample(image, self.scale)
-        margin = _BICUBIC_REACH  # the border repeated, as MATLAB does
+        return self.in_range(self.interpolate(image), image.dtype)
+
+    def interpolate(self, image: Pixels) -> Pixels:
+        """Enlarge an image in floating point, neither rounded nor cut to its range."""
+        margin = BICUBIC_REACH  # the border repeated, as MATLAB does
         edged = np.pad(image.astype(np.float32), [(margin, margin), (margin, margin), (0, 0)], mode="edge")
         size = (edged.shape[1] * self.scale, edged.shape[0] * self.scale)
         channels = [
@@ -87,10 +95,13 @@ class Bicubic:
             for channel in range(image.shape[2])
         ]
         inside = slice(margin * self.scale, -margin * self.scale)
-        result = np.stack([channel[inside, inside] for channel in channels], axis=2)
-        if image.dtype.kind == "f":
-            return result.clip(0, 1).astype(image.dtype)
-        return np.rint(result.clip(0, np.iinfo(image.dtype).max)).astype(image.dtype)
+        return np.stack([channel[inside, inside] for channel in channels], axis=2)
+
+    @staticmethod
+    def in_range(image: Pixels, dtype: np.dtype[Any]) -> Pixels:
+        """Cut floating-point numbers to the range of a type, and round them where it is one of whole numbers."""
+        cut = image.clip(0, peak_of(dtype))
+        return (cut if dtype.kind == "f" else np.rint(cut)).astype(dtype)
 
     def pixels_within(self, memory: int) -> int:
         return memory // (_BICUBIC_BYTES_PER_PIXEL * self.scale)
@@ -102,13 +113,19 @@ class NetworkModel:
     Parameters
     ----------
     network
-        The network; it is set to evaluation mode and moved to `device`.
+        The network, also compiled or inside DataParallel, of any floating-point type; it is set to evaluation mode and
+        moved to `device`.
     name
         What tables and pictures call it.
     device
         Where it runs.
     ensemble
         Return the mean over the eight flips and turns (:func:`hnas_nni.inference.self_ensemble`).
+
+    Raises
+    ------
+    ValueError
+        If it is no network of ours (:func:`hnas_nni.network.wrappers.plain_network`).
     """
 
     def __init__(
@@ -121,6 +138,7 @@ class NetworkModel:
     ) -> None:
         self.name = name
         self.device = torch.device(device)
+        network = plain_network(network)
         self.network = network.eval().to(self.device)
         self.scale = network.scale
         self.ensemble = ensemble
@@ -131,12 +149,12 @@ class NetworkModel:
 
     @torch.inference_mode()
     def __call__(self, image: Pixels) -> Pixels:
-        peak = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+        peak = peak_of(image.dtype)
         lr = torch.from_numpy(np.ascontiguousarray(image.astype(np.float32).transpose(2, 0, 1)))[None]
         lr = lr.to(self.device).div_(peak).expand(-1, 3, -1, -1).contiguous()
         # TF32 would be faster on recent GPUs, and change the third digit.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            sr = self_ensemble(self.network, lr) if self.ensemble else self.network(lr)
+            sr = self_ensemble(self._upscale, lr) if self.ensemble else self._upscale(lr)
         if not torch.isfinite(sr.sum()):  # one number that is not makes the sum so
             raise DivergedError(f"{self.name}: computes numbers {_DIVERGED}")
         if image.shape[2] == 1:
@@ -145,6 +163,9 @@ class NetworkModel:
         if image.dtype.kind != "f":
             sr = sr.mul(peak).round()
         return sr.permute(1, 2, 0).cpu().numpy().astype(image.dtype)
+
+    def _upscale(self, lr: torch.Tensor) -> torch.Tensor:
+        return self.network(lr.to(dtype_of(self.network))).float()
 
     def pixels_within(self, memory: int) -> int:
         if not self._bytes_per_pixel:

@@ -19,7 +19,7 @@ def check_network_size(scale: int, channels: int, layers: int) -> None:
     Raises
     ------
     ValueError
-        If `scale` is not 2, 3 or 4, `channels` is below 1 or `layers` below 2.
+        If `scale` is not 2, 3 or 4, `channels` not 1 to 4096, or `layers` not 2 to 1000.
     """
     for name, setting, size in (
         ("scale", shared.SCALE, scale),

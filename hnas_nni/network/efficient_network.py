@@ -92,6 +92,17 @@ class EfficientBlock(nn.Module):
         return out
 
 
+class Interpolation(nn.Module):
+    """:func:`interpolated` as a module, which costs time and no multiply-adds."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return interpolated(x, self.scale)
+
+
 class EfficientNetwork(GenotypeNetwork):
     """The network of a genotype of the efficient space: stem, L blocks, tail, plus the interpolated input.
 
@@ -184,8 +195,8 @@ def cost_parts(scale: int, channels: int) -> CostParts:
         return CostPart(operation_module(cell, name, source, channels, scale, out), out if high else channels, high)
 
     def ends(last: bool) -> list[CostPart]:
-        stem = CostPart(EfficientStem(channels), COLOURS)
-        return [stem] if last else [stem, CostPart(efficient_tail(channels), channels, high=True)]
+        around = [CostPart(EfficientStem(channels), COLOURS), CostPart(Interpolation(scale), COLOURS)]
+        return around if last else [*around, CostPart(efficient_tail(channels), channels, high=True)]
 
     return CostParts(ends=ends, block=(), operation=operation)
 

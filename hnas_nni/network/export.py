@@ -13,6 +13,7 @@ from hnas_nni.files import replacing
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.export_formats import FORMATS, Metadata, Runner, format_of
 from hnas_nni.network.over_parameterised import collapse
+from hnas_nni.network.wrappers import plain_network
 
 TOLERANCE = 1e-4
 """Largest accepted difference to torch, for images in 0..1: a fortieth of a grey level of 255."""
@@ -36,7 +37,8 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
     Parameters
     ----------
     network
-        The network, on any device; it stays as it is, and is exported in evaluation mode.
+        The network, on any device, of any floating-point type, also compiled or inside DataParallel; it stays as it is,
+        and is exported in evaluation mode.
     path
         The file; one that exists is replaced.
     format
@@ -50,7 +52,7 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
     Raises
     ------
     ValueError
-        If there is no such format, or packages that ONNX needs are missing.
+        If it is no network of ours, there is no such format, or packages that ONNX needs are missing.
     FileNotFoundError
         If the folder of `path` does not exist.
     ExportError
@@ -61,7 +63,7 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
     if name not in FORMATS:
         raise ValueError(f"{name}: no such format; known are {', '.join(FORMATS)}")
     chosen = FORMATS[name]
-    original = copy.deepcopy(network).cpu().eval()
+    original = copy.deepcopy(plain_network(network)).cpu().float().eval()
     collapse(original)
     with replacing(path) as temporary:
         chosen.write(original, temporary, _metadata(original))

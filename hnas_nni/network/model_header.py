@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.peers import Peer
 from hnas_nni.architecture.spaces import PAPER
+from hnas_nni.foreign_text import parse_json, shown
 
 MODEL_FILE = "model.safetensors"
 """Name under which a trial leaves its trained network in its output folder."""
@@ -63,8 +63,8 @@ class ModelHeader:
 def read_header(path: str | os.PathLike[str]) -> ModelHeader:
     """Read the metadata of a model file that :func:`hnas_nni.network.model_file.save` wrote.
 
-    The sizes are compared with those of the tensors, so that a network which is built by them is not larger than the
-    file.
+    The sizes are compared with those of the tensors, as far as that can be done without the network;
+    :func:`hnas_nni.network.model_file.check` compares all.
 
     Raises
     ------
@@ -75,8 +75,10 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such model file")
+    if not Path(path).is_file():
+        raise ModelFileError(f"{path}: is not a file; give that of a model")
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
@@ -85,12 +87,14 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
         raise ModelFileError(f"{path}: damaged or not a model of hnas-nni ({error})") from error
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path}: a safetensors file, but not a model of hnas-nni")
-    if metadata.get("version") != VERSION:
-        raise ModelFileError(f"{path}: version {metadata.get('version')} can't be read; update hnas-nni")
+    if (version := metadata.get("version")) != VERSION:
+        raise ModelFileError(
+            f"{path}: version {'none' if version is None else shown(version)[1:-1]} can't be read; update hnas-nni"
+        )
     try:
         # Without either it is the first that is missing.
         kind = next((kind for kind in _READERS if kind in metadata), next(iter(_READERS)))
-        architecture = _READERS[kind](json.loads(metadata[kind]))
+        architecture = _READERS[kind](parse_json(metadata[kind]))
         header = ModelHeader(architecture, *(int(metadata[name]) for name in _SIZES))
         architecture.check_layers(header.layers)
         if isinstance(architecture, Genotype):
@@ -106,7 +110,10 @@ def _check_sizes(header: ModelHeader, genotype: Genotype, shapes: dict[str, tupl
     for name, own in (("channels", genotype.width), ("layers", genotype.depth)):
         if own not in (None, getattr(header, name)):
             raise ValueError(f"{name} is {getattr(header, name)}, but the genotype has {own}")
-    width = shapes.get("stem.conv.weight", (0,))[0]
+    for name, shape in shapes.items():
+        if 0 in shape:
+            raise ValueError(f"tensor {name} has the shape {shape}, which holds nothing")
+    width = (shapes.get("stem.conv.weight") or (0,))[0]
     nodes = len(PAPER.shapes["normal"].nodes) if genotype.space is PAPER else 1
     if width != nodes * header.channels:
         of = f"{nodes} C" if nodes > 1 else "C"

@@ -49,7 +49,7 @@ def _put_together(conv: Any) -> None:
     weight, bias = conv.weight, conv.bias
     conv.__class__ = type(conv).__bases__[0]
     del conv.parametrizations, conv.bias
-    conv.weight = nn.Parameter(weight.clone())
+    conv.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
     conv.register_parameter("bias", bias)  # behind the weight, where it was
 
 

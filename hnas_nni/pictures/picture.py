@@ -24,7 +24,7 @@ class Picture:
     pixels
         uint8 or uint16, (h, w, 3), or (h, w, 1) for grey.
     alpha
-        Opacity, (h, w, 1) of the same type, if there are transparent parts.
+        Opacity, (h, w, 1) of the same type, if there is one.
     icc_profile
         Colour profile.
     exif
@@ -47,6 +47,11 @@ class Picture:
     frames: int = 1
     xmp: bytes | None = None
     dpi: Resolution | None = None
+
+    @property
+    def has_transparent_parts(self) -> bool:
+        """Whether the opacity, if there is one, is not full everywhere."""
+        return self.alpha is not None and bool((self.alpha < peak_of(self.alpha.dtype)).any())
 
     @property
     def channels(self) -> Pixels:
@@ -78,6 +83,11 @@ class PictureRows:
     def in_8_bits(self) -> PictureRows:
         """Return the same with 8 bits a channel, rounded band by band."""
         return replace(self, dtype=np.dtype(np.uint8), bands=map(in_8_bits, self.bands))
+
+
+def peak_of(dtype: np.dtype[Any]) -> int:
+    """Return what white, or opaque, is in a type: 255, 65535, or 1 in floating point."""
+    return 1 if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 def in_8_bits(channels: Pixels) -> Pixels:

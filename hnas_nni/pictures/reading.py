@@ -11,7 +11,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
-from hnas_nni.data import ImageError
+from hnas_nni.data.opening import ImageError, is_heic, open_image
+from hnas_nni.data.quiet_decoders import quiet_decoding
+from hnas_nni.data.tiff import within_its_end
 from hnas_nni.pictures import metadata
 from hnas_nni.pictures.colours import UNSTATED_RANGE, grey_or_rgb, profile_of
 from hnas_nni.pictures.libvips import libvips, reason
@@ -27,6 +29,7 @@ _NOTHING_STATED = (1.0, 2.834)
 """Dots per millimetre that libvips gives to files without a resolution."""
 
 
+@quiet_decoding
 def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAPIXELS) -> Picture:
     """Read a picture file of any kind that libvips or Pillow decodes; its content decides which.
 
@@ -52,13 +55,20 @@ def read_picture(path: str | os.PathLike[str], max_megapixels: float = MAX_MEGAP
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            source = pyvips.Source.new_from_descriptor(file.fileno())
+            if is_heic(path):  # which libvips has no decoder for
+                return _read_by_pillow(path, max_megapixels)
+            sound = within_its_end(path)
+            source = (
+                pyvips.Source.new_from_descriptor(file.fileno())
+                if sound is None
+                else pyvips.Source.new_from_memory(sound)
+            )
             try:
                 image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
             except pyvips.Error as error:
                 if "known format" not in str(error):
                     raise
-                return _read_by_pillow(file, max_megapixels)
+                return _read_by_pillow(path, max_megapixels)
             return _read_by_libvips(image, file, max_megapixels)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
@@ -117,12 +127,11 @@ def _read_by_libvips(image: Any, file: BinaryIO, max_megapixels: float) -> Pictu
     )
 
 
-def _read_by_pillow(file: BinaryIO, max_megapixels: float) -> Picture:
-    """Read BMP, PPM and what else libvips does not know."""
-    file.seek(0)
+def _read_by_pillow(path: Path, max_megapixels: float) -> Picture:
+    """Read BMP, PPM and what else libvips does not know; by another descriptor than the one that libvips has moved."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        with Image.open(file) as image:
+        with open_image(path) as image:
             _check_size(*image.size, max_megapixels)
             return from_pillow(image)
     finally:

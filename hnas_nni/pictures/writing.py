@@ -66,7 +66,7 @@ def output_format(picture: Picture, asked: str | None, scale: int) -> str:
     side = scale * max(picture.pixels.shape[:2])
     if side > kind.largest_side:
         raise ImageError(f"would be {side} pixels long, and {name} holds {kind.largest_side}; give --format png")
-    if picture.alpha is not None and not kind.alpha:
+    if picture.has_transparent_parts and not kind.alpha:
         raise ImageError(f"has transparent parts, which {name} can't hold; give --format png")
     return name
 

@@ -27,12 +27,32 @@ class NamedArchitecture:
         The architecture.
     scale, channels, layers
         Sizes, as for its ``build``, or None.
+    paper_name
+        What the paper calls it, if that is what the user called it.
+    model
+        The model file that says so; whether its weights are of that size, which
+        :func:`hnas_nni.network.model_file.check` tells, is not known yet.
     """
 
     architecture: Architecture
     scale: int | None = None
     channels: int | None = None
     layers: int | None = None
+    paper_name: str | None = None
+    model: Path | None = None
+
+    def in_network(self, layers: int) -> Architecture:
+        """Return the architecture for networks of L blocks; that of a paper's name with its position moved if need be.
+
+        Raises
+        ------
+        GenotypeError
+            If the position of another one lies behind the last block.
+        """
+        moved = None if self.paper_name is None else published(self.paper_name, layers)
+        architecture = moved or self.architecture
+        architecture.check_layers(layers)
+        return architecture
 
 
 def read_architecture(name: str) -> NamedArchitecture:
@@ -55,7 +75,7 @@ def read_architecture(name: str) -> NamedArchitecture:
     """
     genotype = published(name)
     if genotype is not None:
-        return NamedArchitecture(genotype)
+        return NamedArchitecture(genotype, paper_name=name.upper())
     peer = find_peer(name)
     if peer is not None:
         return NamedArchitecture(peer, channels=peer.channels, layers=peer.layers)
@@ -66,7 +86,7 @@ def read_architecture(name: str) -> NamedArchitecture:
         from hnas_nni.searches.opening import open_search
 
         genotype, sizes = open_search(search or None).find(one)
-        return NamedArchitecture(genotype, **sizes)
+        return NamedArchitecture(genotype, sizes.get("scale"), sizes.get("channels"), sizes.get("layers"))
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 
@@ -74,4 +94,4 @@ def _from_model(path: Path) -> NamedArchitecture:
     from hnas_nni.network.model_header import read_header
 
     header = read_header(path)
-    return NamedArchitecture(header.architecture, header.scale, header.channels, header.layers)
+    return NamedArchitecture(header.architecture, header.scale, header.channels, header.layers, model=path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ class SearchRun(SearchFolder):
     def title(self) -> str:
         """The folder's name, how much it has found, and its lambda."""
         number = len(self.architectures())
-        return f"search {self.path.resolve().name} ({number} architectures ranked, lambda {self.reward_weight:g})"
+        return f"search {self._name} ({number} architectures ranked, lambda {self.reward_weight:g})"
 
     @property
     def reward_weights(self) -> list[float]:
@@ -42,8 +43,7 @@ class SearchRun(SearchFolder):
 
     def to_dict(self) -> dict[str, object]:
         """Return what it is as a JSON document."""
-        path = self.path.resolve()
-        return {"run": path.name, "folder": str(path), "lambda": self.reward_weight}
+        return {"run": self._name, "folder": os.path.realpath(self.path), "lambda": self.reward_weight}
 
     def ranking(self, reward_weight: float | None = None) -> list[MeasuredArchitecture]:
         """Return what was derived at the end, best first; refuses another lambda, and a search that has not ended."""
@@ -90,7 +90,7 @@ class SearchRun(SearchFolder):
         ranked = {entry.genotype for entry in ranking}
         data = settings.get("data", "unknown")
         created = about.get("created")
-        name = self.path.resolve().name
+        name = self._name
         return SearchHistory(
             name=f"Search {name}",
             source=name,
@@ -118,6 +118,10 @@ class SearchRun(SearchFolder):
             command=about.get("command", ""),
             versions={name: str(version) for name, version in (about.get("versions") or {}).items()},
         )
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(os.path.realpath(self.path))  # of "." too
 
 
 def _check_epochs(path: Path, epochs: Sequence[Mapping[str, float]]) -> None:

@@ -4,11 +4,49 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from hnas_nni.settings.setting import Setting, Settings
 
 _METAVARS = {int: "N", float: "X"}
+
+
+class OnceParser(argparse.ArgumentParser):
+    """An argument parser in which an option that is given twice adds up or is refused, and never takes the last value.
+
+    Those of several values add up. Abbreviations are not taken. An error is one line.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+        self.options_seen: set[str] = set()
+        for name in (None, "store"):
+            self.register("action", name, _Store)
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with code 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, as argparse does."""
+        self.options_seen = set()
+        return super().parse_known_args(args, namespace)
+
+
+class _Store(argparse.Action):
+    """Store what is given, and remember that it was."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        assert isinstance(parser, OnceParser)
+        if self.option_strings and self.dest in parser.options_seen:
+            if self.nargs not in ("+", "*"):
+                raise argparse.ArgumentError(self, "given twice; give it once")
+            values = [*getattr(namespace, self.dest), *values]
+        parser.options_seen.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 def add_options(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hnas_nni.settings.setting import Setting
@@ -33,8 +34,13 @@ def _check_images(name: str, source: str) -> None:
         raise ValueError(f'{name}: {source}: no such folder; give a folder of images, or "{EMBEDDED}"')
 
 
+def _check_table(name: str, path: object) -> None:
+    if not isinstance(path, str) or not Path(path).expanduser().is_file():
+        raise ValueError(f"{name}: {path}: no such file; hnas latency --out FILE writes one")
+
+
 def _locate_images(source: str) -> str:
-    return source if source == EMBEDDED else str(Path(source).expanduser().resolve())
+    return source if source == EMBEDDED else os.path.realpath(os.path.expanduser(source))
 
 
 # Images.
@@ -54,10 +60,15 @@ SKIP_UNUSABLE = Setting(
     bool, "leave images out, with a warning, that can't be read or are too small, instead of ending", group="data"
 )
 
+SMALLER_COPIES = Setting(
+    bool, "train on copies of 0.7 and 0.5 times the images' size as well: worth more, the fewer images", group="data"
+)
+
 # Sizes of a network.
 SCALE = Setting(int, "upscaling factor: 2, 3 or 4", test=check_scale, metavar="S", group="network")
-CHANNELS = Setting(int, "C, channels of an operation", least=1, group="network")
-LAYERS = Setting(int, "L, blocks of the network", least=2, group="network")
+# Far above what is used, and low enough that no small file asks for a network that fills the memory.
+CHANNELS = Setting(int, "C, channels of an operation", least=1, most=4096, group="network")
+LAYERS = Setting(int, "L, blocks of the network", least=2, most=1000, group="network")
 
 # The joint reward, see :class:`hnas_nni.trial.reward.JointReward`.
 REWARD_LAMBDA = Setting(
@@ -89,6 +100,24 @@ BUDGET_PARAMS = Setting(
     "most parameters of an architecture",
     above=0,
     give="a positive number",
+    optional=True,
+    group="reward",
+)
+
+BUDGET_MS = Setting(
+    float,
+    "most milliseconds of an architecture on one image, by the table of --latency",
+    above=0,
+    give="a positive number of milliseconds",
+    optional=True,
+    group="reward",
+)
+LATENCY = Setting(
+    str,
+    "the parts' milliseconds on a device, a file of hnas latency",
+    test=_check_table,
+    locate=lambda path: str(Path(path).expanduser().resolve()),
+    metavar="FILE",
     optional=True,
     group="reward",
 )

@@ -26,6 +26,12 @@ class EpochCheckpoint(Checkpoint):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Write the checkpoint; Lightning calls this after everything else of the epoch."""
         temporary = self.path.with_name(f".{self.path.name}")
-        trainer.save_checkpoint(temporary)  # all processes take part, the first one writes
-        if trainer.is_global_zero:
-            os.replace(temporary, self.path)
+        try:
+            trainer.save_checkpoint(temporary)  # all processes take part, the first one writes
+            if trainer.is_global_zero:
+                os.replace(temporary, self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            if error.errno is None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(self.path)) from error

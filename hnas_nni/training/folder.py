@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -106,8 +105,3 @@ class TrainingFolder(OutputFolder):
         """The file to use: the best network, or without validation images the last."""
         best = self.path / BEST
         return best if best.is_file() else self.path / LAST
-
-
-def is_first_process() -> bool:
-    """Whether this is not one of the further processes that Lightning starts for further devices."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
-from hnas_nni.data import DataError, ImagePair, PatchSampler, hint_at_skipping, load_pairs, load_splits
+from hnas_nni.data import (
+    DataError,
+    ImagePair,
+    PatchSampler,
+    hint_at_skipping,
+    load_pairs,
+    load_splits,
+    with_smaller_copies,
+)
 from hnas_nni.settings import EMBEDDED
 from hnas_nni.training.settings import TrainingSettings
 
@@ -30,7 +38,7 @@ def load_images(settings: TrainingSettings) -> tuple[list[ImagePair], list[Image
         for data in settings.data:
             if data == EMBEDDED and settings.validation is None:
                 splits = load_splits(data, settings.scale, patch_size=settings.patch)
-                training += splits.weight + splits.controller
+                training += splits.search
                 validation += splits.validation
             else:
                 training += load_pairs(data, settings.scale, minimum_size=settings.patch, strict=strict)
@@ -40,6 +48,8 @@ def load_images(settings: TrainingSettings) -> tuple[list[ImagePair], list[Image
     for pair in training:
         if name := measured.get((pair.lr.shape, pair.lr.tobytes())):
             raise DataError(f"{pair.name}: the training image is the validation image {name}; remove one of the two")
+    if settings.smaller_copies:
+        training = with_smaller_copies(training, settings.scale, settings.patch)
     return training, validation
 
 

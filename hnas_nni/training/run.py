@@ -21,9 +21,10 @@ from hnas_nni.network.model_file import load, misfit, shapes_of
 from hnas_nni.network.over_parameterised import expand
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.training.checkpoint import EpochCheckpoint
-from hnas_nni.training.folder import ARCHITECTURE, TrainingFolder, is_first_process
+from hnas_nni.training.folder import ARCHITECTURE, TrainingFolder
 from hnas_nni.training.images import load_images
 from hnas_nni.training.module import History, RetrainingModule
+from hnas_nni.training.processes import is_first_process
 from hnas_nni.training.progress import TrainingProgress
 from hnas_nni.training.quiet import silence_lightning
 from hnas_nni.training.settings import TrainingSettings

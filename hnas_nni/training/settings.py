@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, Setting, Settings, shared
@@ -12,6 +16,12 @@ from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, Setting, Settings, shared
 def _check_model_file(name: str, path: str) -> None:
     if not Path(path).is_file():
         raise ValueError(f"{name}: {path}: no such file; give a model file (.safetensors)")
+
+
+MINIATURE: Mapping[str, Any] = MappingProxyType(
+    {"channels": 8, "layers": 6, "epochs": 20, "steps_per_epoch": 200, "batch": 8, "patch": 48}
+)
+"""What a training in minutes on a CPU differs by."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class TrainingSettings(Settings):
     )
     validation: str | None = shared.VALIDATION(None, help="images to measure after each epoch, e.g. Set5")
     skip_unusable: bool = shared.SKIP_UNUSABLE(False)
+    smaller_copies: bool = shared.SMALLER_COPIES(False)
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(64)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)
@@ -55,7 +66,7 @@ class TrainingSettings(Settings):
         str,
         "start from the weights of a model file of the same architecture",
         test=_check_model_file,
-        locate=lambda path: str(Path(path).expanduser().resolve()),
+        locate=lambda path: os.path.realpath(os.path.expanduser(path)),
         metavar="FILE",
         group="training",
     )(None)

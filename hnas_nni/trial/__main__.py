@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
 from hnas_nni.architecture.spaces import PAPER, SPACES
+from hnas_nni.foreign_text import cut
 from hnas_nni.network.model_header import MODEL_FILE
-from hnas_nni.settings.options import add_options, given
+from hnas_nni.settings.options import OnceParser, add_options, given
 from hnas_nni.trial.client import OPTION
 from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
+from hnas_nni.trial.final_result import note_final_result, noted_final_result
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OnceParser(
         prog="python -m hnas_nni.trial",
         description="Evaluate one architecture: train it for a few steps, report PSNR, multiply-adds and reward. "
         "Under NNI the architecture comes from the tuner; by hand it is --genotype.",
@@ -78,7 +80,7 @@ def _genotype_by_hand(name: str | None, layers: int, seed: int) -> Genotype:
         raise ValueError("--genotype: give a genotype's file, HNAS-A, HNAS-B, HNAS-C, paper or efficient")
     if name in SPACES:
         return Genotype.random(seed, layers, SPACES[name])
-    return published(name) or Genotype.from_json(name)
+    return published(name, layers) or Genotype.from_json(name)
 
 
 def _run_by_hand(options: argparse.Namespace, settings: TrialSettings) -> None:
@@ -100,9 +102,13 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
 
     if options.genotype is not None:
         raise ValueError("--genotype: only by hand; under NNI the tuner chooses the architecture")
-    parameters = TrialParameters.from_nni(nni.get_next_parameter())
-    genotype, stage = parameters.genotype, parameters.stage
+    handed = nni.get_next_parameter()
     folder = Path(os.environ["NNI_OUTPUT_DIR"])
+    if (before := noted_final_result(folder, handed)) is not None:
+        nni.report_final_result(before)
+        return
+    parameters = TrialParameters.from_nni(handed)
+    genotype, stage = parameters.genotype, parameters.stage
     shared_weights = None if options.no_sharing else options.shared_weights
     shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
     experiment = experiment_folder(folder, nni.get_experiment_id()) if shares or stage is not None else None
@@ -116,7 +122,9 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
     result, network = evaluate(genotype, reward, training, nni.report_intermediate_result)
     if network is not None:
         _save(network, options.output or folder)
-    nni.report_final_result(result.to_nni(parameters.genotype))
+    final = result.to_nni(genotype)
+    note_final_result(folder, handed, final)
+    nni.report_final_result(final)
 
 
 def _save(network: nn.Module, folder: Path) -> None:
@@ -137,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             _run_by_hand(options, settings)
     except (ValueError, OSError) as error:
-        print(f"hnas trial: error: {error}", file=sys.stderr)
+        print(cut(f"hnas trial: error: {error}"), file=sys.stderr)
         return 2
     return 0
 

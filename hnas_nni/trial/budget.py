@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS
+from hnas_nni.latency import LatencyTable
 from hnas_nni.settings import shared
+
+if TYPE_CHECKING:
+    from hnas_nni.architecture.genotype import Genotype
+    from hnas_nni.cost import Cost, CostTable
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that an architecture may cost, at a 3x480x480 input.
+    """The most that an architecture may cost; multiply-adds are those at a 3x480x480 input.
 
     Parameters
     ----------
@@ -18,6 +26,10 @@ class Budget:
         Multiply-adds in 10^9; None for no bound.
     params
         Parameters; None for no bound.
+    milliseconds
+        For one image of the size that the times were measured at; None for no bound.
+    latency
+        File of the parts' times that milliseconds are added up from, see :class:`hnas_nni.latency.LatencyTable`.
     scale
         Upscaling factor of the networks.
     channels, layers
@@ -26,11 +38,13 @@ class Budget:
     Raises
     ------
     ValueError
-        If a bound is not a positive number.
+        If a bound is not a positive number, or there are milliseconds without a table of times, or none for a table.
     """
 
     gmacs: float | None = None
     params: float | None = None
+    milliseconds: float | None = None
+    latency: str | None = None
     scale: int = 2
     channels: int = DEFAULT_CHANNELS
     layers: int = DEFAULT_LAYERS
@@ -40,16 +54,66 @@ class Budget:
             shared.BUDGET.check("budget", self.gmacs)
         if self.params is not None:
             shared.BUDGET_PARAMS.check("budget_params", self.params)
+        if self.milliseconds is not None:
+            shared.BUDGET_MS.check("budget_ms", self.milliseconds)
+        if self.latency is not None:
+            shared.LATENCY.check("latency", self.latency)
+        if (self.milliseconds is None) != (self.latency is None):
+            raise ValueError("budget_ms, latency: give both or none; hnas latency --out FILE writes the table")
 
     def __str__(self) -> str:
-        bounds = [(self.gmacs, "GMAC"), (self.params, "parameters")]
-        return " and ".join(f"{bound:g} {unit}" for bound, unit in bounds if bound is not None) or "none"
+        return " and ".join(f"{bound:g} {unit}" for bound, _, unit in self._bounds()) or "none"
 
-    def fits(self, gmacs: float, params: int) -> bool:
-        """Whether a cost, multiply-adds in 10^9 and parameters, is within the budget."""
-        return self.excess(gmacs, params) <= 1
+    def costs(self) -> CostTable:
+        """Return what tells the cost of architectures, with milliseconds if these are bounded.
 
-    def excess(self, gmacs: float, params: int) -> float:
+        Raises
+        ------
+        ValueError
+            If the table of times is not one.
+        """
+        from hnas_nni.cost import CostTable
+
+        latency = None if self.latency is None else _read(self.latency, Path(self.latency).stat().st_mtime)
+        return CostTable(self.scale, self.channels, self.layers, latency=latency)
+
+    def cost(self, genotype: Genotype) -> Cost:
+        """Return the cost of an architecture."""
+        return self.costs()(genotype)
+
+    def fits(self, cost: Cost) -> bool:
+        """Whether a cost, of :meth:`cost`, is within the budget."""
+        return self.excess(cost) <= 1
+
+    def excess(self, cost: Cost) -> float:
         """Return how many times the budget a cost is, by the bound that it comes nearest to or exceeds most."""
-        ratios = [(self.gmacs, gmacs), (self.params, params)]
-        return max((cost / bound for bound, cost in ratios if bound is not None), default=0.0)
+        return max((getattr(cost, name) / bound for bound, name, _ in self._bounds()), default=0.0)
+
+    def _bounds(self) -> list[tuple[float, str, str]]:
+        """Return each bound, what it bounds and its unit."""
+        bounds = (
+            (self.gmacs, "gmacs", "GMAC"),
+            (self.params, "params", "parameters"),
+            (self.milliseconds, "milliseconds", "ms"),
+        )
+        return [(bound, name, unit) for bound, name, unit in bounds if bound is not None]
+
+
+def budget_of(settings: Any) -> Budget | None:
+    """Return the budget that settings state; None if there is none.
+
+    Parameters
+    ----------
+    settings
+        With `budget`, `budget_params`, `budget_ms`, `latency`, `scale`, `channels` and `layers`.
+    """
+    bounds = (settings.budget, settings.budget_params, settings.budget_ms, settings.latency)
+    if bounds == (None, None, None, None):
+        return None
+    return Budget(*bounds, settings.scale, settings.channels, settings.layers)
+
+
+@lru_cache(maxsize=4)
+def _read(path: str, changed: float) -> LatencyTable:
+    """Read a table once, and again when it has changed."""
+    return LatencyTable.read(path)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.files import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,12 +35,11 @@ def leave(path: Path, network: nn.Module, optimizer: Adam, steps: int) -> None:
     steps
         Done so far, over all stages.
     """
-    import torch
+    from hnas_nni.network.state_file import save_state
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(network), "steps": steps}
-        torch.save(state, temporary)
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(network), "steps": steps}
+    save_state(state, path)
 
 
 def go_on(path: Path, network: nn.Module, optimizer: Adam) -> int:

@@ -94,8 +94,8 @@ def train_comparators(
     ValueError
         If settings or data do not fit.
     """
-    settings = replace(settings, budget=None, budget_params=None)
-    key = {"settings": asdict(settings), "steps": stage.steps, "all_images": stage.all_images}
+    settings = replace(settings, budget=None, budget_params=None, budget_ms=None, latency=None)
+    key = {"settings": asdict(settings), "steps": stage.steps}
     file = folder / FILE_NAME
     known = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
     found = []

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.checkpoints import checkpoint_path, go_on, leave
-from hnas_nni.trial.images import splits_of
+from hnas_nni.trial.images import images_of
 from hnas_nni.trial.parameters import STAGE, Stage
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, TrialSettings
@@ -41,6 +42,8 @@ class TrialResult:
         Training steps over all stages.
     stage
         Of successive halving, counted from 1; None in another search.
+    milliseconds
+        On the device of the budget's table of times; None without one.
     """
 
     reward: float
@@ -50,6 +53,7 @@ class TrialResult:
     params: int
     steps: int
     stage: int | None = None
+    milliseconds: float | None = None
 
     def to_nni(self, genotype: Genotype) -> dict[str, Any]:
         """Return the final metric, a dict whose "default" is what NNI optimises."""
@@ -113,17 +117,16 @@ def evaluate(
         If settings, data, genotype, weights or budget do not fit.
     """
     settings = training.settings
-    budget = settings.bound()
-    from hnas_nni.cost import cost_table
-
-    cost = cost_table(settings.scale, settings.channels, settings.layers)(genotype)
-    if budget is not None and not budget.fits(cost.gmacs, cost.params):
+    budget = settings.bound() or Budget(scale=settings.scale, channels=settings.channels, layers=settings.layers)
+    cost = budget.cost(genotype)
+    milliseconds = cost.milliseconds or None
+    if not budget.fits(cost):
         # Below any within: NNI's own strategies can't leave it out beforehand.
-        below = OVER_BUDGET * budget.excess(cost.gmacs, cost.params) / 2
-        return TrialResult(below, None, None, cost.gmacs, cost.params, steps=0), None
+        below = OVER_BUDGET * budget.excess(cost) / 2
+        return TrialResult(below, None, None, cost.gmacs, cost.params, steps=0, milliseconds=milliseconds), None
     steps, psnr, gain, network = _train(genotype, training, report)
     stage = None if training.stage is None else training.stage.number
-    result = TrialResult(reward(psnr, cost.gmacs), psnr, gain, cost.gmacs, cost.params, steps, stage)
+    result = TrialResult(reward(psnr, cost.gmacs), psnr, gain, cost.gmacs, cost.params, steps, stage, milliseconds)
     return result, network
 
 
@@ -145,7 +148,7 @@ def _train(
     device = choose_device(settings.device)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    splits = splits_of(settings)
+    images = images_of(settings)
     # Stages draw other batches than the ones before.
     seed = settings.seed + 100_003 * training.number + (0 if stage is None else 7_368_787 * (stage.number - 1))
     torch.manual_seed(seed)
@@ -161,12 +164,9 @@ def _train(
     done_before = 0
     if checkpoint is not None and stage is not None and stage.number > 1:
         done_before = go_on(checkpoint, network, optimizer)
-    images = [*splits.weight, *splits.controller] if stage is not None and stage.all_images else splits.weight
-    sampler = PatchSampler(images, settings.scale, settings.patch, device, seed)
+    sampler = PatchSampler(images.training, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
-    low, high = fixed_patches(
-        splits.controller, settings.scale, settings.patch, settings.measured_patches, settings.seed
-    )
+    low, high = fixed_patches(images.measured, settings.scale, settings.patch, settings.measured_patches, settings.seed)
     low, high = low.to(device), high.to(device)
     psnr = math.nan
     rate = settings.learning_rate or (PAPER_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE)

@@ -90,10 +90,11 @@ class SuperResolution(Lightning):
     Logged, and reported to NNI after each epoch and at the end: "default" (the reward, which ENAS takes without being
     told), "psnr" in dB on Y, "gmacs" and "params".
 
-    *Images* (paper, Algorithm 1): the weight split trains weights. The controller split rewards: one architecture by
-    its own trial, on the same patches for all; in one-shot strategies that learn from validation batches (ENAS,
-    DARTS, GumbelDARTS, Proxyless, HierarchicalOneShot) each such batch has other random patches of it. What one-shot
-    strategies validate on, log and rank by are the same patches of the validation split each time.
+    *Images*: a trial trains on all that is not held out, and is measured on the same patches of the validation split as
+    every other. A supernet (paper, Algorithm 1) trains its weights on the weight split. The controller split rewards:
+    in one-shot strategies that learn from validation batches (ENAS, DARTS, GumbelDARTS, Proxyless,
+    HierarchicalOneShot) each such batch has other random patches of it. What one-shot strategies validate on, log and
+    rank by are the same patches of the validation split each time.
 
     Parameters
     ----------

@@ -201,8 +201,9 @@ class MeasuredBatches(IterableDataset[MeasuredPatches]):
 class _Images:
     """The images of a search on one device.
 
-    The network of one architecture (`shared` false) is measured on the controller split, whose PSNR rewards the
-    controller. A supernet rewards it while it trains, and is validated on images that neither of the two has seen.
+    The network of one architecture (`shared` false) learns from all that is not held out, and its PSNR on the others
+    rewards the controller. A supernet's weights learn from the weight split, and its controller from the other one; it
+    is validated on images that neither of the two has seen.
     """
 
     def __init__(
@@ -219,15 +220,16 @@ class _Images:
     ) -> None:
         most = limit or None
         if validation_data is None or shared:
-            training, controller, validation = load_splits(
+            splits = load_splits(
                 train_data, scale, validation=validation_data, patch_size=patch_size, seed=seed, limit=most
             )
+            training, measured = splits.weight if shared else splits.search, splits.validation
+            self._controller = splits.controller, scale, patch_size, device
         else:
-            training, controller = (
+            training, measured = (
                 load_pairs(data, scale, minimum_size=patch_size, limit=most) for data in (train_data, validation_data)
             )
-        measured = validation if shared else controller
-        self._controller = controller, scale, patch_size, device
+            self._controller = measured, scale, patch_size, device
         self.training = PatchSampler(training, scale, patch_size, device)
         low, high = fixed_patches(measured, scale, patch_size, measured_patches, seed)
         self.measured = MeasuredPatches(low.to(device), high.to(device))

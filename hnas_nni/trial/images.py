@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hnas_nni.settings import EMBEDDED
 from hnas_nni.trial.settings import TrialSettings
 
 if TYPE_CHECKING:
-    from hnas_nni.data.splits import Splits
-
-_kept: dict[TrialSettings, Splits] = {}
+    from hnas_nni.data import ImagePair
 
 
-def splits_of(settings: TrialSettings) -> Splits:
-    """Return the images that a trial trains and measures on.
+class TrialImages(NamedTuple):
+    """The images that a trial trains on, and others that it is measured on."""
+
+    training: list[ImagePair]
+    measured: list[ImagePair]
+
+
+_kept: dict[TrialSettings, TrialImages] = {}
+
+
+def images_of(settings: TrialSettings) -> TrialImages:
+    """Return the images of a trial: it is measured on those that a search holds out, and trains on all others.
 
     Raises
     ------
@@ -24,16 +32,20 @@ def splits_of(settings: TrialSettings) -> Splits:
     return _kept.get(settings) or _load(settings)
 
 
-def keep_splits(settings: TrialSettings) -> None:
+def keep_images(settings: TrialSettings) -> None:
     """Decode the images of the trials to come, if they are the photographs that come along: a folder may change."""
     if settings.data == EMBEDDED and settings not in _kept:
         _kept.clear()
         _kept[settings] = _load(settings)
 
 
-def _load(settings: TrialSettings) -> Splits:
-    from hnas_nni.data import load_splits
+def _load(settings: TrialSettings) -> TrialImages:
+    from hnas_nni.data import load_splits, with_smaller_copies
 
-    return load_splits(
+    splits = load_splits(
         settings.data, settings.scale, patch_size=settings.patch, seed=settings.seed, limit=settings.limit or None
     )
+    training = splits.search
+    if settings.smaller_copies:
+        training = with_smaller_copies(training, settings.scale, settings.patch)
+    return TrialImages(training, splits.validation)

@@ -14,8 +14,7 @@ LAMBDA = "lambda"
 COST_SCALE = "cost_scale"
 STAGE = "stage"
 STEPS = "steps"
-ALL_IMAGES = "all_images"
-OF_TUNER = (LAMBDA, COST_SCALE, STAGE, STEPS, ALL_IMAGES)
+OF_TUNER = (LAMBDA, COST_SCALE, STAGE, STEPS)
 """What a tuner adds to an architecture."""
 
 
@@ -29,13 +28,10 @@ class Stage:
         Counted from 1; from the second on a trial goes on from the weights of the one before.
     steps
         To train on.
-    all_images
-        Train on the images that PSNR is read from as well, as the last stage does.
     """
 
     number: int
     steps: int
-    all_images: bool = False
 
     def __post_init__(self) -> None:
         for name, value in ((STAGE, self.number), (STEPS, self.steps)):
@@ -44,7 +40,7 @@ class Stage:
 
     def to_nni(self) -> dict[str, Any]:
         """Return the entries that a tuner adds to its samples."""
-        return {STAGE: self.number, STEPS: self.steps, ALL_IMAGES: self.all_images}
+        return {STAGE: self.number, STEPS: self.steps}
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class TrialParameters:
         if STAGE in sample:
             if STEPS not in sample:
                 raise ValueError(f"{STEPS}: missing, but there is a {STAGE}")
-            stage = Stage(sample.pop(STAGE), sample.pop(STEPS), sample.pop(ALL_IMAGES, False))
+            stage = Stage(sample.pop(STAGE), sample.pop(STEPS))
         return cls(Genotype.from_sample(sample), reward, stage)
 
 

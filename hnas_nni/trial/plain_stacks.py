@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from hnas_nni.architecture.cells import Cell, Edge
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.spaces import EFFICIENT
-from hnas_nni.cost import cost_table
 from hnas_nni.trial.budget import Budget
 
 _LEAST_SHARE = 0.8
@@ -31,13 +30,12 @@ def plain_stacks(budget: Budget, convolution: str = "collapsible_3x3") -> Iterat
     convolution
         The operation: that, or "conv_3x3" as people write it.
     """
-    table = cost_table(budget.scale)
+    table = budget.costs()
     fullest = []
     for width in EFFICIENT.widths:
         fitting = []
         for stack in _stacks(width, convolution):
-            cost = table(stack)
-            share = budget.excess(cost.gmacs, cost.params)
+            share = budget.excess(table(stack))
             if share <= 1:
                 fitting.append((share, stack))
         if fitting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hnas_nni.settings.options import given
-from hnas_nni.trial.images import keep_splits
+from hnas_nni.trial.images import keep_images
 from hnas_nni.trial.settings import TrialSettings
 
 
@@ -25,7 +25,7 @@ def prepare(arguments: list[str]) -> None:
 
     try:
         settings = TrialSettings(**given(_parser().parse_args(arguments), TrialSettings))
-        keep_splits(settings)
+        keep_images(settings)
         if settings.threads:
             torch.set_num_threads(1)
             cost_table(settings.scale, settings.channels, settings.layers)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 from hnas_nni.settings import EMBEDDED, FIRST_WEIGHTS, Setting, Settings, shared
-from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.budget import Budget, budget_of
 
 PAPER_LEARNING_RATE = 3e-4
 """Of trials in the paper's space. With the paper's 1e-3 a trial of some hundred steps loses more of the interpolation
@@ -27,6 +27,7 @@ class TrialSettings(Settings):
 
     data: str = shared.DATA(EMBEDDED)
     limit: int = shared.LIMIT(0)
+    smaller_copies: bool = shared.SMALLER_COPIES(False)
     scale: int = shared.SCALE(2)
     channels: int = shared.CHANNELS(8)
     layers: int = shared.LAYERS(DEFAULT_LAYERS)
@@ -46,9 +47,9 @@ class TrialSettings(Settings):
     threads: int = shared.THREADS(0)
     budget: float | None = shared.BUDGET(None, help="reward what has more than X billion multiply-adds below all else")
     budget_params: float | None = shared.BUDGET_PARAMS(None, help="the same for more than X parameters")
+    budget_ms: float | None = shared.BUDGET_MS(None)
+    latency: str | None = shared.LATENCY(None)
 
     def bound(self) -> Budget | None:
         """Return the budget, None if there is none."""
-        if self.budget is None and self.budget_params is None:
-            return None
-        return Budget(self.budget, self.budget_params, self.scale, self.channels, self.layers)
+        return budget_of(self)

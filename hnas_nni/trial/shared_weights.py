@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import copy
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -34,6 +34,7 @@ from hnas_nni.network.network import CellBlock, HNASNetwork, block_cells
 FILE_NAME = "shared_weights.sqlite"
 _LOCK_TIMEOUT = 60.0
 """Seconds to wait for another trial's transaction, which takes milliseconds."""
+_MOST_VERSIONS = 2**62
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings (scale INTEGER, channels INTEGER, layers INTEGER);
@@ -54,7 +55,7 @@ class SharedWeights:
     Raises
     ------
     ValueError
-        If the database holds weights for other sizes, or is not a database.
+        If the database holds weights for other sizes, is damaged or none, or the disk is full; the methods too.
     FileNotFoundError
         If the folder does not exist.
     """
@@ -65,16 +66,12 @@ class SharedWeights:
             raise FileNotFoundError(f"{self.path.parent}: no such folder for the shared weights")
         self._versions: dict[str, int] = {}
         sizes = (scale, channels, layers)
-        with closing(self._connect()) as database, database:
-            try:
-                database.execute("BEGIN IMMEDIATE")
-                for statement in _SCHEMA.split(";")[:-1]:
-                    database.execute(statement)
-                found = database.execute("SELECT * FROM settings").fetchone()
-                if found is None:
-                    database.execute("INSERT INTO settings VALUES (?, ?, ?)", sizes)
-            except sqlite3.DatabaseError as error:
-                raise ValueError(f"{self.path}: can't be used for shared weights ({error})") from error
+        with self._transaction("BEGIN IMMEDIATE") as database:
+            for statement in _SCHEMA.split(";")[:-1]:
+                database.execute(statement)
+            found = database.execute("SELECT * FROM settings").fetchone()
+            if found is None:
+                database.execute("INSERT INTO settings VALUES (?, ?, ?)", sizes)
         if found not in (None, sizes):
             raise ValueError(
                 f"{self.path}: holds weights for scale, channels, layers = {found}, not {sizes}; "
@@ -90,7 +87,7 @@ class SharedWeights:
             How many units were found; the others keep their initial weights.
         """
         units = dict(_units(network))
-        rows = self._read(list(units))
+        rows = self._read({name: unit.state_dict() for name, unit in units.items()})
         multiply_by_paths(network)
         for name, (version, tensors) in rows.items():
             units[name].load_state_dict(tensors)
@@ -106,35 +103,57 @@ class SharedWeights:
             name: {key: tensor.detach().cpu().contiguous() for key, tensor in unit.state_dict().items()}
             for name, unit in _units(network)
         }
-        with closing(self._connect()) as database, database:
-            database.execute("BEGIN IMMEDIATE")
+        versions = {}
+        with self._transaction("BEGIN IMMEDIATE") as database:
             for name, tensors in units.items():
-                row = database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
-                version, stored = (row[0], row[1]) if row else (0, None)
-                if stored is not None and version != self._versions.get(name, 0):
-                    other = load(stored)
+                version, other = self._unit(database, name, tensors) or (0, None)
+                if other is not None and version != self._versions.get(name, 0):
                     tensors = {key: torch.lerp(tensor, other[key], 0.5) for key, tensor in tensors.items()}
                 database.execute("REPLACE INTO units VALUES (?, ?, ?)", (name, version + 1, save(tensors)))
-                self._versions[name] = version + 1
+                versions[name] = version + 1
+        self._versions |= versions
 
     def __len__(self) -> int:
         """Return the number of units that are stored."""
-        with closing(self._connect()) as database:
+        with self._transaction("BEGIN") as database:
             (number,) = database.execute("SELECT COUNT(*) FROM units").fetchone()
         return number
 
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT, isolation_level=None)
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        """Open the database for one transaction; what SQLite complains of names the file."""
+        try:
+            database = sqlite3.connect(self.path, timeout=_LOCK_TIMEOUT, isolation_level=None)
+            with closing(database), database:
+                database.execute(begin)
+                yield database
+        except sqlite3.Error as error:
+            what = "" if "full" in str(error) else "; if it is damaged, remove it, and sharing starts anew"
+            raise ValueError(f"{self.path}: can't be used for shared weights ({error}){what}") from error
 
-    def _read(self, names: list[str]) -> dict[str, tuple[int, dict[str, Tensor]]]:
-        rows = {}
-        with closing(self._connect()) as database, database:
-            database.execute("BEGIN")  # one snapshot for all units
-            for name in names:
-                row = database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
-                if row:
-                    rows[name] = (row[0], load(row[1]))
-        return rows
+    def _read(self, expected: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[int, dict[str, Tensor]]]:
+        """Return version and tensors of the units that are stored, all of one moment."""
+        with self._transaction("BEGIN") as database:
+            rows = {name: self._unit(database, name, tensors) for name, tensors in expected.items()}
+        return {name: row for name, row in rows.items() if row is not None}
+
+    def _unit(
+        self, database: sqlite3.Connection, name: str, expected: Mapping[str, Tensor]
+    ) -> tuple[int, dict[str, Tensor]] | None:
+        """Return version and tensors of a unit, which are to be like others; None if it is not stored."""
+        row = database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        version, stored = row
+        try:
+            tensors = load(stored)
+            shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
+            sound = shapes == {key: (tensor.shape, tensor.dtype) for key, tensor in expected.items()}
+        except Exception:  # what damaged bytes lead to is of many types
+            sound = False
+        if not sound or not isinstance(version, int) or not 0 < version < _MOST_VERSIONS:
+            raise ValueError(f"{self.path}: the unit {name} is damaged; remove the file, and sharing starts anew")
+        return version, tensors
 
 
 def _units(network: HNASNetwork) -> Iterator[tuple[str, nn.Module]]:

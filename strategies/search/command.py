@@ -17,7 +17,6 @@ from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
 
-from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.cli.arguments import add_json, add_quiet
 from hnas_nni.cli.ranking import ranking_table
 from hnas_nni.settings.options import add_options, given, in_words
@@ -85,15 +84,17 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps([entry.to_dict() for entry in ranking], indent=2))
         return
-    if already:
+    if already and not options.quiet:
         print(f"{options.out}: this search has finished before")
     print(ranking_table(ranking[:_SHOWN]))
+    if options.quiet:
+        return
     print(f"\n{len(ranking)} architectures ranked in {options.out / 'architectures.csv'}")
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
-    sizes = f"--scale {settings.scale} --layers {settings.layers}"
-    if settings.space != PAPER.name or settings.bound() is not None:
-        sizes += f" --channels {settings.channels}"  # not the paper's, which would cost far more than what was searched
+    sizes = "--miniature " if options.miniature else ""
+    # Those that were searched: with the paper's a training costs far more than what was looked at.
+    sizes += f"--scale {settings.scale} --layers {settings.layers} --channels {settings.channels}"
     images = f" --data {shlex.join(settings.data)}"
     if settings.validation is not None:
         images += f" --validation {shlex.quote(settings.validation)}"

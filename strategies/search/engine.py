@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -21,6 +20,8 @@ from hnas_nni.data import PatchSampler, hint_at_skipping, load_splits
 from hnas_nni.files import replacing
 from hnas_nni.network.devices import choose_device
 from hnas_nni.network.model_file import save
+from hnas_nni.network.state_file import save_state
+from hnas_nni.network.weights_file import weights_file
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.searches.record import MeasuredArchitecture
 from hnas_nni.searches.search_folder import (
@@ -266,7 +267,8 @@ class WeightSharingSearch:
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers")}
         sizes |= {"space": settings.space, "normalization": settings.supernet_normalization}
         with replacing(self.folder.path / SUPERNET) as temporary:
-            save_file(tensors, temporary, {"format": "hnas-supernet", "version": "1", **sizes})
+            # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.
+            temporary.write_bytes(weights_file(tensors, {"format": "hnas-supernet", "version": "1", **sizes}))
         save(self.training.supernet.freeze(ranking[0].genotype.to_sample()), self.folder.path / WINNER_WEIGHTS)
         if settings.space == PAPER.name:
             self.folder.write_published(
@@ -297,8 +299,7 @@ class WeightSharingSearch:
             "training": self.training.state_dict(),
             "samplers": [sampler.state_dict() for sampler in self._samplers],
         }
-        with replacing(self.folder.path / CHECKPOINT) as temporary:
-            torch.save(state, temporary)
+        save_state(state, self.folder.path / CHECKPOINT)
         self._saved = time.monotonic()
 
     def _resume(self) -> None:

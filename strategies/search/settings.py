@@ -10,7 +10,7 @@ from typing import Any
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.settings import EMBEDDED, Setting, Settings, shared
-from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.budget import Budget, budget_of
 from hnas_nni.trial.reward import JointReward
 from search_spaces.settings import NORMALIZATION, SPACE
 from strategies.settings import (
@@ -75,6 +75,8 @@ class SearchSettings(Settings):
     normalization: str = NORMALIZATION("mean", help=f"{NORMALIZATION.help}; in the efficient space always none")
     budget: float | None = shared.BUDGET(None)
     budget_params: float | None = shared.BUDGET_PARAMS(None)
+    budget_ms: float | None = shared.BUDGET_MS(None)
+    latency: str | None = shared.LATENCY(None)
     reward_lambda: float = shared.REWARD_LAMBDA(JointReward.weight)
     cost_scale: float = shared.COST_SCALE(JointReward.cost_scale)
     epochs: int = shared.EPOCHS(400, help="turns of weights and controller")
@@ -162,9 +164,7 @@ class SearchSettings(Settings):
 
     def bound(self) -> Budget | None:
         """Return the budget, None if there is none."""
-        if self.budget is None and self.budget_params is None:
-            return None
-        return Budget(self.budget, self.budget_params, self.scale, self.channels, self.layers)
+        return budget_of(self)
 
     def reward(self) -> JointReward:
         """Return the joint reward."""

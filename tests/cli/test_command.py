@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from report_runs import write_run
 from repository import REPOSITORY
 
 from hnas_nni.cli import COMMANDS, main
@@ -93,17 +94,18 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
-    fifo = tmp_path / "genotype.json"
-    os.mkfifo(fifo)
-    process = subprocess.Popen(
-        [*_HNAS, "show", str(fifo)],
-        cwd=REPOSITORY,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Tests that run in the background of a script have interrupts ignored, and hand that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    with fifo.open("w"):  # opens when the command has begun to read
+    run = write_run(tmp_path / "run", epochs=2, finished=False)
+    with run.lock():
+        process = subprocess.Popen(
+            [*_HNAS, "report", str(run.path), "--out", str(tmp_path / "it.html"), "--watch", "600"],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Tests that run in the background of a script have interrupts ignored, and hand that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        assert process.stdout.readline()  # it is at work
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert (process.returncode, errors) == (130, "")

@@ -28,6 +28,7 @@ _FOR_PROGRAMS = {"data list", "data check", "search", "best", "show"} | {
 }
 """Commands whose answer is figures, or what became of many files: a program would read it."""
 
+_COMPUTING = {"search", "train", "evaluate", "compare", "upscale", "report", "latency"}
 _WITHOUT_NOTES = {"data list", "completion"}
 """Commands that show no progress and write nothing: all that they print is the result."""
 
@@ -52,7 +53,7 @@ def _has(option: str) -> set[str]:
 def test_commands_stand_in_the_order_of_the_work() -> None:
     assert list(COMMANDS) == [
         *("data", "search", "best", "report", "show"),
-        *("train", "evaluate", "compare", "upscale", "export", "import-weights", "completion"),
+        *("train", "evaluate", "compare", "upscale", "export", "import-weights", "latency", "completion"),
     ]
 
 
@@ -112,7 +113,7 @@ def test_who_has_which_switches() -> None:
     assert _has("--quiet") == _has("-q") == everywhere - _WITHOUT_NOTES
     # A search goes on in its folder and never replaces one.
     assert _has("--out") - {"search"} | {"evaluate"} == _has("--force")
-    assert _has("--device") == _has("--threads") == {"search", "train", "evaluate", "compare", "upscale", "report"}
+    assert _has("--device") == _has("--threads") == _COMPUTING
     assert _has("--seed") == {"search", "train"}
 
 
@@ -126,6 +127,32 @@ def test_what_a_command_does_not_know_is_its_own_error(
     assert main([*words, *arguments, "--colour"]) == 2
     name = " ".join(["hnas", *words])
     assert capsys.readouterr().err == f"{name}: error: unrecognized arguments: --colour; see {name} --help\n"
+
+
+@pytest.mark.parametrize("words", PARSERS, ids=_IDS)
+def test_an_option_given_twice_adds_up_or_is_refused(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = PARSERS[words]
+    needed = [action for action in parser._actions if action.required]
+    base = [text for action in needed for text in (*action.option_strings[-1:], *(action.choices or ["it"])[:1])]
+    for action in _options(parser):
+        if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
+            continue
+        values = list(action.choices or {"tile": ["off", "7"], "crop": ["0,0,9,9", "1,1,9,9"]}.get(action.dest, "12"))
+        first, second = values[0], values[-1]
+        name = action.option_strings[-1]
+        rest = list(base)
+        if name in rest:
+            at = rest.index(name)
+            del rest[at : at + 2]
+        if action.nargs is None and not isinstance(action, argparse._AppendAction):
+            with pytest.raises(SystemExit):
+                parser.parse_args([*rest, name, first, name, second])
+            assert f"{name}: given twice; give it once; see " in capsys.readouterr().err
+        else:
+            given = getattr(parser.parse_args([*rest, name, first, name, second]), action.dest)
+            assert len(given) == 2 and given[0] != given[1]
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import SMALL, no_room
 from lively_networks import lively_network
 from PIL import Image
 from report_runs import write_run
@@ -23,8 +23,6 @@ from hnas_nni import HNAS_A, save
 from hnas_nni.cli import main
 
 _NOBODY = 65534
-_SMALL = 3000
-"""Bytes, less than each of the files that are written here."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,22 +31,6 @@ def _model_and_image(in_folder: None) -> None:
     Path("set").mkdir()
     pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     Image.fromarray(pixels).save("set/it.png")
-
-
-@contextmanager
-def _no_room() -> Iterator[None]:
-    """Let no file grow beyond a few bytes, as on a disk that is full.
-
-    Python would cut what it compiles short as well, and keep it: every later process that imports such a module dies.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_SMALL, before[1]))
-    compiles, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = compiles
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager
@@ -91,13 +73,13 @@ def test_a_full_disk_names_the_file(command: list[str], file: str, capsys: pytes
         command = command[:-1]
     else:
         command = [*command, file]
-    with _no_room():
+    with no_room():
         assert main(command) == 2
     printed = capsys.readouterr()
     assert printed.err == f"hnas {command[0]}: error: {file}: file too large\n"
     assert [path for path in Path("out").rglob("*") if path.is_file()] == []
     assert main(command) == 0  # with room, the same command writes the file
-    assert Path(file).stat().st_size > _SMALL
+    assert Path(file).stat().st_size > SMALL
 
 
 @pytest.mark.parametrize(

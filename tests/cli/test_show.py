@@ -75,7 +75,7 @@ def test_replaces_a_picture_only_by_force(tmp_path: Path, capsys: pytest.Capture
         (["HNAS-A", "--out", "nowhere/it.svg"], "nowhere: no such folder; create it"),
         (["HNAS-A", "--out", "it.gif"], "it.gif: can't draw to this kind of file"),
         (["HNAS-A", "--out", "folder.svg"], "folder.svg: is a folder; give the name of a file"),
-        (["HNAS-A", "--out", "it.svg", "--layers", "9"], "position: 10 lies behind the last of 9 layers"),
+        (["late.json", "--out", "it.svg", "--layers", "9"], "position: 10 lies behind the last of 9 layers"),
         (["HNAS-A", "--out", "it.svg", "--scale", "5"], "scale: 5 is not supported; valid are 2, 3, 4"),
         (["HNAS-A", "--out", "it.svg", "--channels", "0"], "channels: 0 is not valid"),
         (
@@ -99,6 +99,7 @@ def test_bad_input_is_one_line_and_writes_nothing(
     document["normal"]["3"][1]["operation"] = "conv"
     (tmp_path / "unknown.json").write_text(json.dumps(document))
     (tmp_path / "folder.svg").mkdir()
+    HNAS_A.to_json(tmp_path / "late.json")
     before = sorted(tmp_path.rglob("*"))
     assert main(["show", *arguments]) == 2
     printed = capsys.readouterr()

@@ -73,7 +73,7 @@ def test_edsr_layout_takes_the_lr_images_given(
     assert pairs["red"].hr.shape == (100, 100, 3)
     assert np.array_equal(pairs["red"].lr, (bicubic_downsample(crops["red"], 2) // 2)[:50, :50])
 
-    with pytest.raises(DataError, match=r"X3: no such folder of LR images"):
+    with pytest.raises(DataError, match=r"no such folder of LR images at x3, only x2; .*HR to have LR made"):
         load_pairs(tmp_path, 3)
     (tmp_path / lr_name / "X2" / "eyex2.png").unlink()
     with pytest.raises(DataError, match=r"eye\.png: its LR image .*eyex2\.png is missing"):
@@ -81,6 +81,56 @@ def test_edsr_layout_takes_the_lr_images_given(
     # The HR folder by itself is a plain folder.
     alone = {pair.name: pair for pair in load_pairs(tmp_path / hr_name, 3)}
     assert np.array_equal(alone["blossom"].lr, bicubic_downsample(crops["blossom"][:159], 3))
+
+
+@pytest.mark.parametrize(
+    ("hr_name", "lr_name"),
+    [
+        ("GTmod12/{}", "LRbicx2/{}"),  # BasicSR's Set5
+        ("HR/{}", "LR/{}"),
+        ("HR/{}", "LR/x2/{}"),
+        ("hr/{}", "lr_x2/{}x2"),
+        ("GT/{}", "LQ/{}"),
+        ("HR/{}", "LR_bicubic_X2/{}_x2"),
+        ("Set_GT/000/{}", "Set_LR_bicubic/X2/000/{}"),  # frames of a film
+    ],
+)
+def test_other_layouts_of_pairs(tmp_path: Path, crops: dict[str, np.ndarray], hr_name: str, lr_name: str) -> None:
+    for name in ("eye", "blossom"):
+        _save(tmp_path / (hr_name.format(name) + ".png"), crops[name])
+        _save(tmp_path / (lr_name.format(name) + ".png"), bicubic_downsample(crops[name], 2) // 2)
+        _save(tmp_path / "LRbicx4" / f"{name}.png", bicubic_downsample(crops[name], 4))
+        _save(tmp_path / "original" / f"{name}.png", crops[name])
+    pairs = load_pairs(tmp_path, 2)
+    assert [Path(pair.name).name for pair in pairs] == ["blossom", "eye"]
+    assert np.array_equal(pairs[1].hr, crops["eye"])
+    assert np.array_equal(pairs[1].lr, bicubic_downsample(crops["eye"], 2) // 2)
+
+
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [
+        ("Set5/GTmod12/eye", "Set5/LRbicx2/eye"),  # a folder of benchmarks
+        ("HR/eye", "LR_unknown/X2/eyex2"),
+        ("trainH/eye", "trainL/eye"),
+        ("eye", "eyex2"),
+        ("eye_HR", "eye_LR"),
+        ("eye", "thumbnails/eye"),
+    ],
+)
+def test_what_looks_like_a_pair_and_is_none_is_refused(
+    tmp_path: Path, crops: dict[str, np.ndarray], large: str, small: str
+) -> None:
+    _save(tmp_path / "other.png", crops["blossom"])
+    _save(tmp_path / f"{large}.png", crops["eye"])
+    lr = _save(tmp_path / f"{small}.png", bicubic_downsample(crops["eye"], 2))
+    with pytest.raises(DataError) as refused:
+        load_pairs(tmp_path, 2)
+    assert str(refused.value).startswith(f"{lr}: ") and "of HR images alone" in str(refused.value)
+    # Another picture of that name and size is no LR image.
+    if "LR" not in small:
+        _save(lr, crops["blossom"][:60, :80])
+        assert len(load_pairs(tmp_path, 2)) == 3
 
 
 def test_edsr_layout_with_several_sets_asks_which(tmp_path: Path, crops: dict[str, np.ndarray]) -> None:
@@ -105,7 +155,7 @@ def test_selfexsr_layout(tmp_path: Path, crops: dict[str, np.ndarray]) -> None:
         load_pairs(tmp_path, 4)
     with pytest.raises(DataError, match=r"is for x2, not x4"):
         load_pairs(folder, 4)
-    with pytest.raises(DataError, match="belongs to a benchmark"):
+    with pytest.raises(DataError, match=r"belongs to a benchmark.s LR/HR pairs"):
         load_pairs(tmp_path.parent, 2)
     (folder / "eye_SRF_2_LR.png").unlink()
     with pytest.raises(DataError, match=r"eye_SRF_2_HR\.png: its LR image .* is missing"):

@@ -41,11 +41,6 @@ def test_the_best_go_on_one_after_another() -> None:
     assert halving.next() is None and halving.done and halving.finished == 7
 
 
-def test_only_the_last_stage_is_a_training_to_the_end() -> None:
-    assert [SuccessiveHalving(RUNGS).is_last(stage) for stage in (1, 2, 3)] == [False, False, True]
-    assert not SuccessiveHalving(RUNGS[:1]).is_last(1)
-
-
 def test_where_too_few_have_ended_new_ones_are_tried_meanwhile() -> None:
     halving = SuccessiveHalving([Rung(2, 10), Rung(1, 20)])
     assert [climb(halving, name).stage for name in "ab"] == [1, 1]
@@ -58,6 +53,20 @@ def test_where_too_few_have_ended_new_ones_are_tried_meanwhile() -> None:
     assert not halving.done
     halving.finish(2, "a", -7.0)
     assert halving.done
+
+
+def test_the_best_of_the_floor_has_a_place_in_every_rung_of_more_than_one() -> None:
+    halving = SuccessiveHalving([Rung(4, 10), Rung(3, 20), Rung(2, 30), Rung(1, 40)], floor=("c", "d"))
+    for name, reward in {"a": 4.0, "b": 3.0, "c": 1.0, "d": 2.0}.items():
+        climb(halving, name)
+        halving.finish(1, name, reward)
+    for name, reward in {"a": 4.0, "b": 3.0, "d": 0.0}.items():
+        assert climb(halving, "") == Promotion(2, 20, name)
+        halving.finish(2, name, reward)
+    for name, reward in {"a": 1.0, "d": 0.0}.items():
+        assert climb(halving, "") == Promotion(3, 30, name)
+        halving.finish(3, name, reward)
+    assert climb(halving, "") == Promotion(4, 40, "a")  # a single place goes to the best
 
 
 def test_another_takes_the_place_of_one_that_fails() -> None:

@@ -49,6 +49,7 @@ class CountedSpace:
             for choices, cost in self.costs.items()
             if (budget.gmacs is None or cost.macs <= budget.gmacs * 1e9)
             and (budget.params is None or cost.params <= budget.params)
+            and (budget.milliseconds is None or cost.milliseconds <= budget.milliseconds)
         ]
 
     def budget(self, share: float, *, macs: bool = True, params: bool = False) -> Budget:
@@ -57,9 +58,9 @@ class CountedSpace:
         return Budget(
             sorted(cost.macs for cost in self.costs.values())[place] / 1e9 if macs else None,
             sorted(cost.params for cost in self.costs.values())[place] if params else None,
-            self.table.scale,
-            self.table.channels,
-            self.table.layers,
+            scale=self.table.scale,
+            channels=self.table.channels,
+            layers=self.table.layers,
         )
 
     def tensor(self, choices: list[Choices]) -> torch.Tensor:

@@ -115,7 +115,7 @@ def test_trained_network_has_the_reported_figures(super_resolution: Make, monkey
     result = evaluator.evaluate(network)
     assert not torch.equal(network.tail.conv.weight, before)
     cost = count(network.genotype, 2, CHANNELS, LAYERS)
-    patches = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).controller, 2, 24, 4, 3)
+    patches = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).validation, 2, 24, 4, 3)
     assert result.psnr == same_psnr(psnr_by_hand(network, *patches))
     assert (result.gmacs, result.params) == (cost.macs / 1e9, cost.params)
     assert result.reward == JointReward()(result.psnr, result.gmacs)

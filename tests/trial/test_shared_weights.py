@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import no_room
 from lively_networks import without_noise
 
 from hnas_nni import HNAS_A, Cell, Edge, Genotype
@@ -177,3 +180,42 @@ def test_writers_side_by_side_all_get_through(tmp_path) -> None:
     assert outputs == ["ready\ndone\n"] * 3
     network = GENOTYPE.build(**SIZES)
     assert _store(tmp_path).load_into(network) == len(_store(tmp_path))
+
+
+def _damage(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE units SET tensors = x'00'",
+        "UPDATE units SET tensors = 'text'",
+        "UPDATE units SET tensors = 5",
+        "UPDATE units SET version = 'one'",
+        "UPDATE units SET version = 9223372036854775807",
+        "UPDATE units SET tensors = (SELECT tensors FROM units WHERE name = 'tail')",
+        "UPDATE units SET tensors = substr(tensors, 1, length(tensors) - 4)",
+        "DROP TABLE units",
+        "ALTER TABLE units DROP COLUMN version",
+    ],
+)
+def test_damaged_units_are_named_with_their_file(tmp_path: Path, statement: str) -> None:
+    store = _store(tmp_path)
+    store.give_back(_filled(GENOTYPE, 0.25))
+    _damage(store.path, statement)
+    for use in (store.load_into, store.give_back):
+        with pytest.raises(ValueError, match=r"shared\.sqlite: .*remove .*, and sharing starts anew"):
+            use(_filled(GENOTYPE, 9.0))
+
+
+def test_a_full_disk_keeps_what_was_stored(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    store.give_back(_filled(GENOTYPE, 0.25))
+    with no_room(), pytest.raises(ValueError, match=r"shared\.sqlite: can't be used for shared weights \("):
+        store.give_back(_filled(GENOTYPE, 9.0))
+    network = _filled(GENOTYPE, 9.0)
+    assert _store(tmp_path).load_into(network) > 0
+    assert all((parameter == 0.25).all() for parameter in network.parameters())

@@ -64,13 +64,13 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return used
 
 
-def of_stage(folder: Path | None, number: int, steps: int, *, all_images: bool = False, trial: int = 0) -> Training:
-    return Training(SETTINGS, number=trial, stage=Stage(number, steps, all_images), folder=folder)
+def of_stage(folder: Path | None, number: int, steps: int, *, trial: int = 0) -> Training:
+    return Training(SETTINGS, number=trial, stage=Stage(number, steps), folder=folder)
 
 
 def measured() -> tuple[torch.Tensor, torch.Tensor]:
     splits = load_splits("photos", 2, patch_size=24, seed=0, limit=2)
-    return fixed_patches(splits.controller, 2, 24, 6, 0)
+    return fixed_patches(splits.validation, 2, 24, 6, 0)
 
 
 def luma(images: torch.Tensor) -> npt.NDArray[np.float64]:
@@ -173,19 +173,23 @@ def test_stages_draw_other_batches(tmp_path: Path, batches: Batches) -> None:
     assert not any(torch.equal(low, other) for low, _ in first for other, _ in second)
 
 
-def test_the_last_stage_trains_on_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+def test_a_trial_trains_on_what_is_not_held_out_and_on_smaller_copies_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
 
-    class Counting(PatchSampler):
+    class Noting(PatchSampler):
         def __init__(self, pairs: Any, *others: Any) -> None:
-            seen.append(len(pairs))
+            seen.append([pair.name for pair in pairs])
             super().__init__(pairs, *others)
 
-    monkeypatch.setattr(hnas_nni.data, "PatchSampler", Counting)
-    evaluate(GENOTYPE, REWARD, of_stage(tmp_path, 1, 1))
-    evaluate(GENOTYPE, REWARD, of_stage(tmp_path, 2, 1, all_images=True))
-    splits = load_splits("photos", 2, patch_size=24, seed=0, limit=2)
-    assert seen == [len(splits.weight), len(splits.weight) + len(splits.controller)]
+    monkeypatch.setattr(hnas_nni.data, "PatchSampler", Noting)
+    settings = replace(SETTINGS, limit=0, steps=1, reports=1)
+    for given in (settings, replace(settings, smaller_copies=True)):
+        evaluate(GENOTYPE, REWARD, Training(given))
+    photographs = ["motorcycle", "china", "coffee", "flower", "rocket"]
+    copies = [f"{name} x {size}" for size in (0.7, 0.5) for name in photographs]
+    assert seen == [photographs, photographs + copies]
 
 
 def test_the_learning_rate_is_the_spaces_unless_one_is_given(rates: list[float]) -> None:
@@ -271,7 +275,7 @@ def test_by_hand_an_architecture_above_the_budget_is_told(
 
 def test_parameters_carry_the_stage() -> None:
     sample = GENOTYPE.to_sample()
-    stage = Stage(2, 1500, all_images=True)
+    stage = Stage(2, 1500)
     assert TrialParameters.from_nni(sample | stage.to_nni()) == TrialParameters(GENOTYPE, None, stage)
     assert TrialParameters.from_nni(sample | {"stage": 1, "steps": 3}).stage == Stage(1, 3)
     assert TrialParameters.from_nni(sample).stage is None

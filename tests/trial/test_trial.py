@@ -124,14 +124,18 @@ def test_own_images_in_a_folder(tmp_path: Path) -> None:
         (["--patch", "25"], "--patch: 25 is not valid; give a multiple of the scale 2"),
         (["--learning-rate", "-1"], "--learning-rate: -1.0 is not valid"),
         (["--genotype", "none.json"], "none.json"),
-        (["--genotype", "HNAS-A"], "position: 10 lies behind the last of 3 layers"),
+        (["--genotype", "late.json"], "position: 10 lies behind the last of 3 layers"),
         (["--shared-weights", "nowhere/weights.sqlite"], "nowhere: no such folder for the shared weights"),
         (["--patch", "2000"], "2000"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(arguments, message, capsys, monkeypatch) -> None:
+def test_bad_input_is_one_line_and_exit_code_2(arguments, message, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.delenv("NNI_PLATFORM", raising=False)
-    assert main([*OPTIONS, "--genotype", "paper", "--device", "cpu", *arguments]) == 2
+    monkeypatch.chdir(tmp_path)
+    HNAS_A.to_json("late.json")
+    given = {"--genotype": "paper", "--device": "cpu"} | dict(zip(OPTIONS[::2], OPTIONS[1::2], strict=True))
+    given |= {arguments[0]: arguments[1]}
+    assert main([word for pair in given.items() for word in pair]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("hnas trial: error: ")
     assert message in error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
+import os
 import re
 import secrets
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +16,19 @@ from typing import IO, NamedTuple
 
 from tqdm import tqdm
 
-from hnas_nni.data.published_sets.disk import check_free_space
+from hnas_nni.data.published_sets.disk import DiskFullError, check_free_space
+from hnas_nni.files import WRITE_ERRORS
 
 _UNPACKING = ".unpacking"
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_MOST_HEADER = 2**20
+"""Bytes of a header of a member, e.g. its long name, which tarfile reads in one piece."""
 
 
 class ArchiveError(ValueError):
@@ -32,6 +39,15 @@ class _Member(NamedTuple):
     path: str
     size: int
     entry: zipfile.ZipInfo | tarfile.TarInfo
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Of a tar whose headers are no larger than they need be: compressed, small files can hold huge ones."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > _MOST_HEADER:
+            raise ValueError(f"it has a header of {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 class _Archive:
@@ -144,14 +160,26 @@ def _opened(path: Path) -> Iterator[_Archive]:
         elif start.startswith(b"PK"):
             raise zipfile.BadZipFile("its end is missing")
         else:
-            with tarfile.open(path) as tar_file:
+            with tarfile.open(path, tarinfo=_TarInfo) as tar_file:
                 yield _Archive(tar_file)
     except tarfile.ReadError as error:
         if start.startswith(b"\x1f\x8b"):
             raise ArchiveError(f"{path}: the archive is cut short or damaged ({error})") from error
         raise ArchiveError(f"{path}: neither a zip nor a tar archive; it begins with {_readable(start)}") from error
-    except _ARCHIVE_ERRORS as error:
+    except ArchiveError:
+        raise
+    except OSError as error:
+        if error.filename is not None or isinstance(error, DiskFullError):
+            raise
+        if error.errno in WRITE_ERRORS:
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path.parent)) from error
         raise ArchiveError(f"{path}: the archive is cut short or damaged ({error})") from error
+    except NotImplementedError as error:
+        raise ArchiveError(f"{path}: packed in a way that can't be unpacked here ({error})") from error
+    except Exception as error:  # what damaged and encrypted archives lead to is of many types
+        if "encrypted" in str(error):
+            raise ArchiveError(f"{path}: encrypted ({error})") from error
+        raise ArchiveError(f"{path}: the archive is cut short or damaged ({error or type(error).__name__})") from error
 
 
 def _readable(start: bytes) -> str:

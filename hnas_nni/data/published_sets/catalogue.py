@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hnas_nni.data.layouts import DataError
+from hnas_nni.data.listing import DataError
 
 
 @dataclass(frozen=True)

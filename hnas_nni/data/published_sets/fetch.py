@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hnas_nni.data.images import IMAGE_SUFFIXES
-from hnas_nni.data.layouts import DataError
+from hnas_nni.data.listing import DataError
+from hnas_nni.data.opening import IMAGE_SUFFIXES
 from hnas_nni.data.published_sets.archives import ArchiveError, unpack
 from hnas_nni.data.published_sets.catalogue import Archive, DataSet
 from hnas_nni.data.published_sets.download import download

@@ -11,8 +11,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hnas_nni.data.layouts import DataError
+from hnas_nni.data.listing import DataError
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import parse_json, read_text
 
 FILE_NAME = "checksums.json"
 
@@ -63,7 +64,7 @@ class Manifest:
 
     def _read(self) -> dict[str, Recorded]:
         try:
-            document = json.loads(self.path.read_text(encoding="utf-8"))
+            document = parse_json(read_text(self.path))
             return {
                 url: Recorded(str(entry["sha256"]), int(entry["size"])) for url, entry in document["archives"].items()
             }

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import parse_json, read_text
 
 
 class PartialFile:
@@ -33,7 +34,7 @@ class PartialFile:
         None if it has none, or they are of another address.
         """
         try:
-            notes = json.loads(self._notes.read_text(encoding="utf-8"))
+            notes = parse_json(read_text(self._notes))
             return notes["version"] if notes["url"] == url else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

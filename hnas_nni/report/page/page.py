@@ -11,7 +11,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
-from hnas_nni.files import replacing
+from hnas_nni.files import write_text
 from hnas_nni.inference.comparison import Comparison
 from hnas_nni.report.page.comparisons import shown_comparisons
 from hnas_nni.report.page.figures import entropy_figure, position_figure, progress_figure
@@ -72,8 +72,7 @@ def write_report(
         If the folder of `path` does not exist.
     """
     page = render_report(history, published=published, pictures=pictures, refresh=refresh, comparisons=comparisons)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def render_report(

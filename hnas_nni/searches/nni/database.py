@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterable
@@ -44,7 +45,7 @@ def query(path: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
     ExperimentError
         If it can't be read as the database of an experiment.
     """
-    file = (path / DATABASE).resolve()
+    file = Path(os.path.realpath(path / DATABASE))
     try:
         try:
             return _fetch(f"{file.as_uri()}?mode=ro", statements)

@@ -6,13 +6,13 @@ each experiment in ``<working directory>/<id>``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from time import sleep
 from typing import Any
 
+from hnas_nni.foreign_text import parse_json
 from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, query
 
 _LIST_READS, _LIST_PAUSE = 10, 0.05
@@ -48,7 +48,7 @@ def find_experiment(
         return _latest(_known(working_directory), working_directory)
     if Path(experiment).is_dir():
         if is_experiment(Path(experiment)):
-            return Path(experiment).resolve()
+            return Path(os.path.realpath(experiment))
         return _latest(_known(experiment), experiment)
     known = _known(working_directory)
     path = known.get(str(experiment))
@@ -95,7 +95,7 @@ def _known(working_directory: str | os.PathLike[str] | None) -> dict[str, Path]:
     if Path(working_directory).is_dir():
         for path in Path(working_directory).iterdir():
             if is_experiment(path) and not path.is_symlink():
-                known.setdefault(path.name, path.resolve())
+                known.setdefault(path.name, Path(os.path.realpath(path)))
     return known
 
 
@@ -138,6 +138,6 @@ def _started(path: Path) -> int:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hnas_nni.architecture.spaces import POSITION_LABEL
+from hnas_nni.foreign_text import parse_json, read_text
 from hnas_nni.output_folder import installed_versions
 from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 from hnas_nni.searches.nni.database import ExperimentError, moment, query
@@ -102,7 +102,7 @@ class _Profile:
             raise ExperimentError(f"experiment {experiment.name}: has not started yet; wait until its first trial runs")
         params, self.duration, self.start, self.end = rows[-1]
         try:
-            self.config: dict[str, Any] = json.loads(params)
+            self.config: dict[str, Any] = dict(parse_json(params))
         except (TypeError, ValueError) as error:
             raise ExperimentError(f"{experiment}: its configuration in the database is damaged") from error
 
@@ -161,12 +161,12 @@ def _policy(file: Path) -> PolicyHistory:
     if not file.is_file():
         return PolicyHistory()
     lines = []
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         if not line.endswith("\n"):
             break
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             entropies = [float(record[key]) for key in _LEVELS.values()]
             positions = tuple(float(value) for value in record["probabilities"][POSITION_LABEL])
             step = int(record["result"])

@@ -18,7 +18,6 @@ Seen with NNI 3.0:
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from typing import Any
 
 from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.foreign_text import as_number, parse_json
 from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, moment, query
 from hnas_nni.searches.record import MeasuredArchitecture, Trial
 from hnas_nni.searches.search_folder import SEARCH_FOLDER, SearchFolder
@@ -161,7 +161,7 @@ class _Draft:
             self.final = value if self.final is None else self.final
         elif kind == "PERIODICAL":
             self.is_search = self.is_search or (isinstance(value, dict) and "epoch" in value)
-            psnr = _number(value.get("default") if isinstance(value, dict) else value)
+            psnr = as_number(value.get("default") if isinstance(value, dict) else value)
             if psnr is not None:
                 self.intermediate[sequence] = psnr
 
@@ -182,14 +182,14 @@ class _Draft:
             folder=folder,
             search=None if search is None else search.path,
         )
-        reward, params, stage, steps = (_number(final.get(name)) for name in ("default", "params", "stage", "steps"))
+        reward, params, stage, steps = (as_number(final.get(name)) for name in ("default", "params", "stage", "steps"))
         if trial.genotype is None or reward is None:
             return trial, None
         return trial, MeasuredArchitecture(
             genotype=trial.genotype,
             reward=reward,
-            psnr=_number(final.get("psnr")),
-            gmacs=_number(final.get("gmacs")),
+            psnr=as_number(final.get("psnr")),
+            gmacs=as_number(final.get("gmacs")),
             params=None if params is None else int(params),
             reward_weight=search.reward_weight if self.weight is None and search is not None else self.weight,
             trial=trial,
@@ -216,26 +216,22 @@ def _genotype(parameters: Any) -> Genotype:
 def _weight(parameters: Any) -> float | None:
     """Read lambda, where a tuner or a search space decides it."""
     sample = _sample(parameters)
-    return None if sample is None else _number(sample.get(LAMBDA))
+    return None if sample is None else as_number(sample.get(LAMBDA))
 
 
 def _found(text: Any) -> Genotype | None:
     """Read the architecture that a trial reports to have found."""
     try:
         return Genotype.from_string(text) if isinstance(text, str) else None
-    except GenotypeError:
+    except ValueError:
         return None
 
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except (TypeError, ValueError):
         return None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _trial_folder(experiment: Path, trial: str) -> Path | None:

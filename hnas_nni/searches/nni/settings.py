@@ -49,7 +49,7 @@ def search_settings(trials: Iterable[Trial]) -> dict[str, Any]:
 def reward_settings(config: Mapping[str, Any], settings: dict[str, Any]) -> dict[str, float]:
     """Return lambda and the cost's scale: the tuner's, the trial command's, or the trial's defaults."""
     arguments = _tuner(config).get("classArgs") or {}
-    if LAMBDA not in arguments and ("budget" in arguments or "budget_params" in arguments):
+    if LAMBDA not in arguments and any(name in arguments for name in ("budget", "budget_params", "budget_ms")):
         arguments = {**arguments, LAMBDA: 1.0}  # our tuner then rewards PSNR alone
     # Trials that are whole searches tell their settings themselves; what they do not share has no one value.
     ours = settings and "epochs" not in settings
