@@ -183,7 +183,7 @@ def _mean(rows: list[dict[str, Any]], test: str) -> float:
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", help='folder of training images, or "photos" for those that come along')
+    parser.add_argument("--images", help='folder of training images, or "embedded:photos" for those that come along')
     parser.add_argument("--test", action="append", default=[], help="a test set; the first chooses among stacks")
     parser.add_argument("--budgets", type=float, nargs="+", default=[4.0, 1.0, 16.0], help="in GMAC")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

@@ -62,7 +62,7 @@ def seconds_per_batch(sample: Callable[[int], object], batch: int, batches: int,
 def main() -> None:
     """Measure both samplers in turn and print the best times and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="photos", help="'photos' or a folder of images")
+    parser.add_argument("--data", default="embedded:photos", help="'embedded:photos' or a folder of images")
     parser.add_argument("--scale", type=int, default=2)
     parser.add_argument("--patch-size", type=int, default=96, help="side of the HR patch in pixels")
     parser.add_argument("--batch", type=int, default=16)

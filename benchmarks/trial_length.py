@@ -205,7 +205,7 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=20, help="of architectures in a group (default: 20)")
     parser.add_argument("--train-steps", type=int, default=2000, help="of a training (default: 2000)")
     parser.add_argument("--steps", type=int, nargs="+", default=[160, 400, 640], help="of trials")
-    parser.add_argument("--trial-data", default="photos", help="images of the trials (default: those of config.yml)")
+    parser.add_argument("--trial-data", default="embedded:photos", help="of the trials (default: those of config.yml)")
     parser.add_argument("--channels", type=int, default=8, help="C in the paper's space (default: 8)")
     parser.add_argument("--layers", type=int, default=6, help="L in the paper's space (default: 6)")
     parser.add_argument("--table", action="store_true", help="only print the table")

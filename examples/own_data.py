@@ -27,7 +27,7 @@ def make_demonstration(folder: Path) -> tuple[Path, Path]:
 
     from hnas_nni.data import load_splits
 
-    splits = load_splits("photos", SCALE)
+    splits = load_splits("embedded:photos", SCALE)
     folders = folder / "images", folder / "others"
     side = 128
     for target, pairs in zip(folders, ([*splits.weight, *splits.controller], splits.validation), strict=True):

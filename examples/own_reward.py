@@ -50,7 +50,7 @@ def evaluate(network: Any, options: argparse.Namespace) -> None:
     from hnas_nni.trial.reward import JointReward
 
     settings = TrialSettings(
-        data="photos",
+        data="embedded:photos",
         layers=options.layers,
         channels=options.channels,
         steps=options.steps,

@@ -52,7 +52,7 @@ def main() -> None:
 
     # ... what an architecture is worth: lambda * PSNR - (1 - lambda) * 0.05 * GMAC, after a short training ...
     evaluator = SuperResolution(
-        "photos",
+        "embedded:photos",
         scale=SCALE,
         weight=options.reward_lambda,
         patch_size=48,

@@ -21,6 +21,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.cells import INPUT_NODES
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operation import Operation
@@ -33,6 +34,9 @@ from hnas_nni.settings import shared
 
 DEFAULT_LR_SIZE = (480, 480)
 """Low-resolution height and width at which costs are stated (paper, section III)."""
+
+_BLOCK = 8
+"""Side of the images that :func:`small_count` looks at."""
 
 _MOST_CHANNELS_IN_MEMORY = 512
 """C up to which parts are profiled on the CPU; the largest takes 64 MB then."""
@@ -82,32 +86,32 @@ class Cost:
 
 
 def count(
-    genotype: Genotype,
+    architecture: Architecture,
     scale: int = 2,
     channels: int = DEFAULT_CHANNELS,
     layers: int = DEFAULT_LAYERS,
     lr_size: tuple[int, int] = DEFAULT_LR_SIZE,
 ) -> Cost:
-    """Count multiply-adds and parameters of the network that a genotype builds, by running it under thop.
+    """Count multiply-adds and parameters of the network that an architecture builds, by running it under thop.
 
     Nothing is computed: the network lies on torch's meta device, where only shapes are followed.
 
     Parameters
     ----------
-    genotype
-        The architecture.
+    architecture
+        A genotype, or a network of :mod:`hnas_nni.architecture.peers`.
     scale, channels, layers
-        As for :meth:`Genotype.build`.
+        As for its ``build``.
     lr_size
         Height and width of the low-resolution input, in pixels.
 
     Raises
     ------
     GenotypeError, ValueError
-        As for :meth:`Genotype.build`.
+        As its ``build`` does.
     """
     with torch.device("meta"):
-        network = genotype.build(scale, channels, layers)
+        network = architecture.build(scale, channels, layers)
     return profile(network, torch.zeros(1, 3, *lr_size, device="meta"))
 
 
@@ -151,6 +155,32 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
         macs, _ = thop.profile(module, inputs=inputs, custom_ops=rules, verbose=False)
     params = sum(parameter.numel() for parameter in module.parameters())
     return Cost(int(macs) - deconv_macs, deconv_macs, params)
+
+
+@lru_cache(maxsize=4096)
+def small_count(architecture: Architecture, scale: int, channels: int, layers: int) -> Cost:
+    """Count as :func:`count` does, at the size that costs are stated for, from two small images on the CPU.
+
+    Exact where all convolutions see a fixed share of the image's pixels, at a size whose sides are multiples of 8, or
+    always the same number of them. The meta device would import torch's compiler, which takes seconds.
+
+    Parameters
+    ----------
+    architecture, scale, channels, layers
+        As for :func:`count`, which raises the same.
+    """
+    if channels > _MOST_CHANNELS_IN_MEMORY:
+        return count(architecture, scale, channels, layers)
+    with making_parts():
+        network = architecture.build(scale, channels, layers)
+        small, large = (profile(network, torch.zeros(1, 3, _BLOCK, width)) for width in (_BLOCK, 2 * _BLOCK))
+    height, width = DEFAULT_LR_SIZE
+    further = height * width // _BLOCK**2 - 1
+    return Cost(
+        small.conv_macs + further * (large.conv_macs - small.conv_macs),
+        small.deconv_macs + further * (large.deconv_macs - small.deconv_macs),
+        small.params,
+    )
 
 
 class CostTable:

@@ -22,6 +22,7 @@ from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
 from hnas_nni.cost import Cost, PartCosts
 from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.pricing import costs_under
 from strategies.layout import LayoutError, SpaceLayout
 
 
@@ -58,7 +59,7 @@ class AffordableChoices:
         self.budget = budget
         space = _space(layout)
         self._combinations = _network_combinations(layout, budget)
-        table = budget.costs()
+        table = costs_under(budget)
         parts = [table.parts(space, width) for _, width, _ in self._combinations]
         self._limits = _limits(budget)
         self._steps: list[_Step] = []

@@ -81,7 +81,7 @@ class HierarchicalOneShot(nni.nas.strategy.RandomOneShot):
     >>> from hnas_nni.trial.evaluator import PAPER_SEARCH, SuperResolution
     >>> from search_spaces import HNASSpace
     >>> space = HNASSpace(normalization="mean")
-    >>> evaluator = SuperResolution("photos", **PAPER_SEARCH)  # or a folder of images
+    >>> evaluator = SuperResolution("embedded:photos", **PAPER_SEARCH)  # or a folder of images
     >>> experiment = NasExperiment(space, evaluator, HierarchicalOneShot())
     >>> experiment.run()  # doctest: +SKIP
     """

@@ -19,7 +19,7 @@ from hnas_nni.metrics import psnr_y, psnr_y_batch, ssim_y
 @pytest.fixture(scope="module")
 def pictures() -> tuple[np.ndarray, np.ndarray]:
     """A photograph brought down and up again by x2, and the photograph: (300, 450, 3)."""
-    hr = next(pair.hr for pair in load_pairs("photos", 2) if pair.name == "chelsea")
+    hr = next(pair.hr for pair in load_pairs("embedded:photos", 2) if pair.name == "chelsea")
     return bicubic_upsample(bicubic_downsample(hr, 2), 2), hr
 
 

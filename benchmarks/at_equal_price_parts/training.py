@@ -28,21 +28,24 @@ class Images:
     Parameters
     ----------
     training
-        Folder of HR images, or "photos" for those that come along.
+        Folder of HR images, or "embedded:photos" for those that come along.
     tests
         Test sets, as :func:`hnas_nni.data.load_pairs` takes them.
+    device
+        Where trainings compute.
     """
 
-    def __init__(self, training: str, tests: Sequence[str]) -> None:
+    def __init__(self, training: str, tests: Sequence[str], device: str = "cpu") -> None:
+        self.device = device
         self._training = load_pairs(training, SCALE, minimum_size=PATCH)
         self.tests = {Path(test).name: load_pairs(test, SCALE) for test in tests}
 
     def train(self, build: Callable[[], nn.Module], steps: int, seed: int) -> tuple[nn.Module, float]:
         """Train a network from scratch; returns it and the CPU seconds."""
         torch.manual_seed(seed)
-        network = build()
+        network = build().to(self.device)
         expand(network)
-        sampler = PatchSampler(self._training, SCALE, PATCH, seed=seed)
+        sampler = PatchSampler(self._training, SCALE, PATCH, self.device, seed)
         optimizer, start = Adam(), time.process_time()
         for step in range(steps):
             rate = cosine_learning_rate(step / steps, _RATE, _RATE / 100)

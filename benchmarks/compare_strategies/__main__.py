@@ -258,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("table", type=Path, help="the table; made, or completed if a part of it is there")
     # The defaults are those of BuildSettings, which is not imported here as it loads torch and Lightning.
     for name, default, text in (
-        ("data", "photos", 'folder of images, or "photos" for those that come along'),
+        ("data", "embedded:photos", 'folder of images, or "embedded:photos" for those that come along'),
         ("scale", 2, "upscaling factor"),
         ("channels", 8, "C of the supernet"),
         ("layers", 6, "L; there are 640 architectures for each of the positions 1..L"),

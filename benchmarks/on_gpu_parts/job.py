@@ -105,7 +105,7 @@ def load_images(folder: Path | None, work: Path) -> Images:
         An empty folder for these.
     """
     if folder is None:
-        for pair in load_pairs("photos", SCALE):
+        for pair in load_pairs("embedded:photos", SCALE):
             Image.fromarray(pair.hr[100:_CUTTING, 100:_CUTTING]).save(work / f"{pair.name}.png")
         pairs = load_pairs(work, SCALE)
         return Images((str(work),), None, pairs[:-2], pairs[-2:], {"photos": pairs[-2:]})

@@ -26,6 +26,7 @@ from hnas_nni.architecture.cells import (
     require,
 )
 from hnas_nni.architecture.operations import OPERATIONS, candidates
+from hnas_nni.architecture.references import lazy
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL, Space
 from hnas_nni.files import replacing
 from hnas_nni.foreign_text import parse_json, read_text, shown
@@ -33,6 +34,8 @@ from hnas_nni.foreign_text import parse_json, read_text, shown
 DEFAULT_CHANNELS = 64
 DEFAULT_LAYERS = 12
 """C and L of the paper's networks."""
+
+_cost_table = lazy("hnas_nni.cost:cost_table")
 
 _FORMAT = "hnas-genotype"
 _VERSION = 2
@@ -76,6 +79,8 @@ class Genotype:
     depth: int | None = None
     width: int | None = None
     space: Space = PAPER
+
+    kind = "genotype"
 
     def __post_init__(self) -> None:
         for name, cell in self.cells():
@@ -148,6 +153,16 @@ class Genotype:
             If scale, channels or layers are out of range.
         """
         return self.space.network(self, scale, channels, layers)
+
+    def cost(self, scale: int = 2, channels: int = DEFAULT_CHANNELS, layers: int = DEFAULT_LAYERS) -> Any:
+        """Return the :class:`hnas_nni.cost.Cost` of that network at a 3x480x480 input, by the table that searches use.
+
+        Parameters
+        ----------
+        scale, channels, layers
+            As for :meth:`build`, which raises the same.
+        """
+        return _cost_table(scale, channels, layers)(self)
 
     @classmethod
     def random(

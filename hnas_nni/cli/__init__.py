@@ -20,13 +20,16 @@ from hnas_nni.cli.arguments import add_verbose
 from hnas_nni.cli.terminal import Parser, one_line, print_error
 from hnas_nni.cli.termination import Terminated, raising_on_sigterm
 
-_OWN = ("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "latency", "completion")
+_OWN = (
+    *("data", "best", "report", "show", "train", "evaluate", "compare", "upscale", "export", "import-weights"),
+    *("latency", "completion"),
+)
 """The subcommands that are modules of this package."""
 
 _ORDER = ("data", "search", *_OWN[1:])
 """The order of the work, which is that of the help; commands of others come last."""
 
-_FOUND = {name: f"hnas_nni.cli.{name}" for name in _OWN} | {
+_FOUND = {name: f"hnas_nni.cli.{name.replace('-', '_')}" for name in _OWN} | {
     entry.name: entry.value for entry in sorted(entry_points(group="hnas.commands"))
 }
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import check_writable
-from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture, read_architecture
+from hnas_nni.searches.names import GENOTYPE_HELP, NamedArchitecture
 from hnas_nni.settings import shared
 from hnas_nni.settings.options import add_option
 from hnas_nni.training.settings import TrainingSettings
@@ -28,21 +29,15 @@ __all__ = [
     "add_threads",
     "add_verbose",
     "add_working_dir",
+    "architecture_in_network",
     "check_output",
     "check_output_folder",
-    "genotype_in_network",
     "network_sizes",
-    "read_genotype",
     "use_threads",
 ]
 
 SIZES_SHOWN = "the model's, or {}"
 """What the help says of a size that is not given."""
-
-
-def read_genotype(name: str) -> Genotype:
-    """Return a genotype by what :func:`hnas_nni.searches.names.read_architecture` takes, which raises."""
-    return read_architecture(name).genotype
 
 
 def add_network_size(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +50,7 @@ def add_network_size(parser: argparse.ArgumentParser) -> None:
 def network_sizes(
     options: argparse.Namespace, architecture: NamedArchitecture, usual: Mapping[str, Any] | None = None
 ) -> dict[str, int]:
-    """Return scale, channels and layers: those given, or else the model's, or else the usual ones.
+    """Return scale, channels and layers: those given, or else the model's or its paper's, or else the usual ones.
 
     Parameters
     ----------
@@ -64,15 +59,15 @@ def network_sizes(
     architecture
         What the user named.
     usual
-        Sizes in place of those of the paper's networks.
+        Sizes in place of those of HNAS's networks.
 
     Raises
     ------
     ValueError
-        If one is out of range, or is given that the genotype itself has otherwise.
+        If one is out of range, or is given that the architecture itself has otherwise.
     """
     sizes = {}
-    own = {"channels": architecture.genotype.width, "layers": architecture.genotype.depth}
+    own = {"channels": architecture.architecture.width, "layers": architecture.architecture.depth}
     for name, size in own.items():
         if size is not None and getattr(options, name) not in (None, size):
             raise ValueError(f"--{name}: the architecture itself has {name} {size}; leave the option out")
@@ -85,7 +80,7 @@ def network_sizes(
     return sizes
 
 
-def genotype_in_network(architecture: NamedArchitecture, layers: int, quiet: bool) -> Genotype:
+def architecture_in_network(named: NamedArchitecture, layers: int, quiet: bool) -> Architecture:
     """Return an architecture for networks of L blocks, and say on standard error if it is not as the paper has it.
 
     Raises
@@ -93,14 +88,14 @@ def genotype_in_network(architecture: NamedArchitecture, layers: int, quiet: boo
     GenotypeError
         As :meth:`hnas_nni.searches.names.NamedArchitecture.in_network`.
     """
-    genotype = architecture.in_network(layers)
-    if genotype != architecture.genotype and not quiet:
+    asked, found = named.architecture, named.in_network(layers)
+    if isinstance(asked, Genotype) and isinstance(found, Genotype) and found != asked and not quiet:
         print(
-            f"{architecture.paper_name} upsamples in block {architecture.genotype.position}; "
-            f"in a network of {layers} it is moved to block {genotype.position}",
+            f"{named.paper_name} upsamples in block {asked.position}; "
+            f"in a network of {layers} it is moved to block {found.position}",
             file=sys.stderr,
         )
-    return genotype
+    return found
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

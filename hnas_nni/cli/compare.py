@@ -24,7 +24,7 @@ examples:
   hnas compare a.safetensors b.safetensors --data Set5 --out comparison.png
   hnas compare plain=runs/a/best.safetensors long=runs/b/best.safetensors --data Set5 --out comparison.png
   hnas compare a.safetensors --data Set14 --images img_003 img_013 --crop-size 48 --out comparison.png
-  hnas compare a.safetensors --data photos --images chelsea --crop 130,90,64,48 --out cat.png
+  hnas compare a.safetensors --data embedded:photos --images chelsea --crop 130,90,64,48 --out cat.png
   hnas compare a.safetensors --data Set5 --crop img_001=40,60,64,64 --crop img_002=200,10,64,64 --out two.png
 """
 

@@ -22,7 +22,7 @@ def add_comparison_options(parser: argparse._ActionsContainer, *, data_required:
         "--data",
         required=data_required,
         metavar="DIR",
-        help="a folder of HR images or of HR/LR pairs, or 'photos' for the embedded ones",
+        help="a folder of HR images or of HR/LR pairs, or 'embedded:photos' for the embedded ones",
     )
     parser.add_argument(
         "--images",

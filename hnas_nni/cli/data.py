@@ -24,7 +24,7 @@ examples:
   hnas data list
   hnas data fetch DIV2K Set5 Set14 --out data
   hnas data fetch Set5 --out data --url https://mirror.example/Set5.zip
-  hnas data prepare photos --out pairs --scale 2 3 4
+  hnas data prepare photos/ --out pairs --scale 2 3 4
   hnas data check pairs --scale 2
 """
 _LIST_EXAMPLES = """\
@@ -46,13 +46,13 @@ Writes DIR/image_SRF_2/a_SRF_2_HR.png, HR cut to a multiple of the scale, and a_
 imresize of it to the bit. Given again, it goes on where it was interrupted, and makes anew what has changed.
 
 examples:
-  hnas data prepare photos --out pairs
+  hnas data prepare photos/ --out pairs
   hnas data prepare data/BSD100 --out BSD100_pairs --scale 2 3 4 --workers 8
 """
 _CHECK_EXAMPLES = """\
 examples:
   hnas data check data/Set5 --scale 3
-  hnas data check photos --json          the embedded photographs, or a folder of that name
+  hnas data check embedded:photos --json          the photographs that come along
 """
 
 
@@ -91,7 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Make LR/HR pairs of a folder of HR images, subfolders included.",
         epilog=_PREPARE_EXAMPLES,
     )
-    preparing.add_argument("folder", type=Path, metavar="FOLDER", help="HR images of any kind")
+    preparing.add_argument("folder", metavar="FOLDER", help="HR images of any kind")
     preparing.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the pairs; made if need be"
     )
@@ -108,7 +108,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         description="Show what a search or a training would find in a folder.",
         epilog=_CHECK_EXAMPLES,
     )
-    checking.add_argument("folder", metavar="FOLDER", help="images, LR/HR pairs, or 'photos' for the embedded ones")
+    checking.add_argument(
+        "folder", metavar="FOLDER", help="images, LR/HR pairs, or 'embedded:photos' for the embedded ones"
+    )
     checking.add_argument("--scale", type=int, default=2, metavar="S", help="factor between LR and HR (%(default)s)")
     add_json(checking)
     add_quiet(checking)

@@ -28,7 +28,7 @@ _EXAMPLES = """\
 examples:
   hnas evaluate model.safetensors --data Set5 Set14
   hnas evaluate bicubic model.safetensors --data Set5 --per-image
-  hnas evaluate bicubic --scale 3 --data photos --json
+  hnas evaluate bicubic --scale 3 --data embedded:photos --json
   hnas evaluate model.safetensors --data Set5 Set14 --published --markdown results.md
   hnas evaluate model.safetensors --data Set5 --self-ensemble --save-images sr
 """
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="DIR",
-        help="test sets: folders of HR images or of HR/LR pairs, or 'photos' for the embedded ones",
+        help="test sets: folders of HR images or of HR/LR pairs, or 'embedded:photos' for the embedded ones",
     )
     add_inference_options(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N images of each set")
@@ -168,8 +168,9 @@ def _check_outputs(options: argparse.Namespace) -> bool:
 
 
 def _image_path(folder: Path, dataset: str, model: str, image: str) -> Path:
-    # A model that is called by its path, or an image that kept its ending, still gives one file.
-    return folder / dataset / model.strip("./").replace("/", "_") / f"{image}.png"
+    # A model that is called by its path, or an image that kept its ending, still gives one file; of the embedded set's
+    # name not every file system takes the colon.
+    return folder / dataset.replace(":", "_") / model.strip("./").replace("/", "_") / f"{image}.png"
 
 
 def _check_images(options: argparse.Namespace, models: Sequence[Model], sets: dict[str, list[ImagePair]]) -> None:

@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", options.size)
     if size is None:
         raise ValueError(f"--size: {options.size!r} is not valid; give width and height in pixels, as 480x480")
-    from hnas_nni.latency import check, measure
     from hnas_nni.network.devices import choose_device
+    from hnas_nni.timing import check, measure
 
     device = str(choose_device(options.device))
     threads = options.threads or 1

@@ -34,7 +34,7 @@ examples:
   hnas report runs/x2 --published            a run folder of hnas search, beside published networks
   hnas report --watch 30 --force             made anew every 30 s while the search runs; the page follows
   hnas report runs/x2 --compare runs/x2_trained/last.safetensors --data Set5
-  hnas report runs/x2 --compare a.safetensors b.safetensors --data photos --crop chelsea=130,90,64,64
+  hnas report runs/x2 --compare a.safetensors b.safetensors --data embedded:photos --crop chelsea=130,90,64,64
 """
 _PICTURES = 100
 
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     if options.models is None:
         refuse_comparison_options(options)
     elif options.data is None:
-        raise ValueError("--compare: on which images? Give --data DIR, or --data photos")
+        raise ValueError("--compare: on which images? Give --data DIR, or --data embedded:photos")
     else:
         check_comparison(options)
     from hnas_nni.report.page import write_report

@@ -12,8 +12,8 @@ from hnas_nni.cli.arguments import (
     add_json,
     add_network_size,
     add_quiet,
+    architecture_in_network,
     check_output,
-    genotype_in_network,
     network_sizes,
 )
 from hnas_nni.cli.terminal import strong
@@ -28,6 +28,7 @@ examples:
   hnas show winner.safetensors --out it.pdf      a trained model, at its own size
   hnas show AbC12xyz:17 --out it.png     trial 17 of an experiment; also AbC12xyz:best, and :best of the latest
   hnas show runs/first:best              the winner of a run folder of hnas search; runs/first:3 is the third
+  hnas show CARN                         a network of the literature, and what it costs
   hnas show HNAS-B --scale 3 --channels 32 --json
 """
 
@@ -45,21 +46,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print an architecture, and draw it if that is asked for."""
-    architecture = read_architecture(options.genotype)
-    sizes = network_sizes(options, architecture)
-    genotype = genotype_in_network(architecture, sizes["layers"], options.quiet)
+    named = read_architecture(options.genotype)
+    sizes = network_sizes(options, named)
+    architecture = architecture_in_network(named, sizes["layers"], options.quiet)
     if options.out is not None:
         check_output(options.out, options.force)
         picture_format(options.out)
     if not options.json:  # before torch is loaded, which takes seconds
-        print(describe(genotype, sizes["layers"], strong=strong) + "\n", flush=True)
-    from hnas_nni.cost import DEFAULT_LR_SIZE, cost_table
+        print(describe(architecture, sizes["layers"], strong=strong) + "\n", flush=True)
+    from hnas_nni.cost import DEFAULT_LR_SIZE
 
-    cost = cost_table(sizes["scale"], sizes["channels"], sizes["layers"])(genotype)
+    cost = architecture.cost(**sizes)
     if options.out is not None:
         from hnas_nni.report import draw_genotype
 
-        draw_genotype(genotype, options.out, layers=sizes["layers"])
+        draw_genotype(architecture, options.out, layers=sizes["layers"])
     height, width = DEFAULT_LR_SIZE
     if options.json:
         figures = {
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
             "parameters": cost.params,
             "input_size": [3, height, width],
         }
-        print(json.dumps({"genotype": genotype.to_dict(), **sizes, **figures}, indent=2))
+        print(json.dumps({architecture.kind: architecture.to_dict(), **sizes, **figures}, indent=2))
         return
     of = "x{scale}, C = {channels}, L = {layers}".format(**sizes)
     print(strong(f"cost ({of}, input 3x{height}x{width})"))

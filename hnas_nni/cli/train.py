@@ -21,7 +21,7 @@ from hnas_nni.cli.arguments import (
     add_json,
     add_quiet,
     add_threads,
-    genotype_in_network,
+    architecture_in_network,
     network_sizes,
     use_threads,
 )
@@ -42,6 +42,7 @@ tensorboard/ and the checkpoint from which the same command goes on.
 examples:
   hnas train winner.json --data DIV2K/DIV2K_train_HR --validation Set5 --out runs/winner
   hnas train HNAS-A --data DIV2K/DIV2K_train_HR --validation Set5 --precision bf16 --devices 4 --out runs/a
+  hnas train IMDN --channels 32 --data DIV2K/DIV2K_train_HR --validation Set5 --out runs/imdn
   hnas train winner.json --layers 6 --channels 16 --epochs 20 --steps-per-epoch 200 --out runs/small
   hnas train winner.json --scale 4 --init runs/winner/best.safetensors --data DIV2K/DIV2K_train_HR --out runs/winner_x4
 """
@@ -72,22 +73,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
-    architecture = read_architecture(options.genotype)
+    named = read_architecture(options.genotype)
     usual = MINIATURE if options.miniature else {}
-    chosen = {**usual, **given(options, TrainingSettings), **network_sizes(options, architecture, usual)}
+    chosen = {**usual, **given(options, TrainingSettings), **network_sizes(options, named, usual)}
     settings = TrainingSettings(**chosen).located()
     says_nothing = options.quiet or options.json
-    genotype = genotype_in_network(architecture, settings.layers, says_nothing)
+    architecture = architecture_in_network(named, settings.layers, says_nothing)
     if not says_nothing and is_first_process():  # before torch is loaded, which takes seconds
         print(_plan(options.genotype, settings), file=sys.stderr, flush=True)
     use_threads(options.threads)
     from hnas_nni.network.model_file import check
     from hnas_nni.training.run import train
 
-    if architecture.model is not None:
-        check(architecture.model)
+    if named.model is not None:
+        check(named.model)
     training = train(
-        genotype,
+        architecture,
         settings,
         options.out,
         accelerator=options.device,

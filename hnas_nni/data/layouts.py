@@ -35,7 +35,7 @@ def find_images(source: str | os.PathLike[str], scale: int) -> list[ImageFiles]:
     Parameters
     ----------
     source
-        ``"photos"`` or a folder; see :func:`hnas_nni.data.load_pairs` for the layouts.
+        ``"embedded:photos"`` or a folder; see :func:`hnas_nni.data.load_pairs` for the layouts.
     scale
         Factor between LR and HR.
 
@@ -49,7 +49,7 @@ def find_images(source: str | os.PathLike[str], scale: int) -> list[ImageFiles]:
     DataError
         If the folder or a file is missing, or the folder has no images at this scale.
     """
-    if source == EMBEDDED:
+    if os.fspath(source) == EMBEDDED:
         return [ImageFiles(name, _photo(name)) for name in _PHOTOS]
     folder = Path(source).expanduser()
     if not folder.exists():

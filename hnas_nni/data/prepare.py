@@ -77,7 +77,7 @@ def prepare(
     Parameters
     ----------
     source
-        A folder of HR images, subfolders included, or ``"photos"``.
+        A folder of HR images, subfolders included, or ``"embedded:photos"``.
     folder
         Where the pairs go; made if need be.
     scales

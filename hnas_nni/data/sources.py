@@ -40,7 +40,7 @@ class ImagePair:
 
 
 def load_pairs(
-    source: str | os.PathLike[str] = "photos",
+    source: str | os.PathLike[str] = "embedded:photos",
     scale: int = 2,
     *,
     minimum_size: int | None = None,
@@ -51,7 +51,7 @@ def load_pairs(
 
     A source is one of
 
-    - ``"photos"``: seven colour photographs that are part of the installed scikit-image and scikit-learn;
+    - ``"embedded:photos"``: seven colour photographs that are part of the installed scikit-image and scikit-learn;
     - a folder of HR images, subfolders included (hidden ones and links to folders not): LR is made by
       :func:`bicubic_downsample`;
     - a folder in EDSR's layout, ``HR/a.png`` with ``LR_bicubic/X2/ax2.png``, also with DIV2K's names,
@@ -68,7 +68,7 @@ def load_pairs(
     Parameters
     ----------
     source
-        ``"photos"`` or a folder.
+        ``"embedded:photos"`` or a folder.
     scale
         Factor between LR and HR, at least 1.
     minimum_size

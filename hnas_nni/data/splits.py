@@ -74,7 +74,8 @@ def load_splits(
     Parameters
     ----------
     data
-        Images for the search: ``"photos"`` or a folder, as for :func:`hnas_nni.data.load_pairs`, or several of them.
+        Images for the search: ``"embedded:photos"`` or a folder, as for :func:`hnas_nni.data.load_pairs`, or several of
+        them.
     scale
         Factor between LR and HR.
     validation

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hnas_nni.cost import Cost, cost_table
+from hnas_nni.architecture.peers import find_peer
+from hnas_nni.cost import Cost
 from hnas_nni.data import bicubic_upsample
 from hnas_nni.inference.memory import available_bytes, bytes_per_pixel
 from hnas_nni.inference.model_names import BICUBIC, distinct_names, model_name, parse_model
 from hnas_nni.inference.self_ensemble import self_ensemble
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.model_file import load
-from hnas_nni.network.receptive_field import is_local, receptive_radius
 from hnas_nni.network.wrappers import dtype_of, plain_network
 from hnas_nni.pictures.picture import Pixels, peak_of
 from hnas_nni.settings import check_scale
@@ -142,9 +142,9 @@ class NetworkModel:
         self.network = network.eval().to(self.device)
         self.scale = network.scale
         self.ensemble = ensemble
-        self.overlap = receptive_radius(network.genotype, network.scale, network.layers)
-        self.is_local = is_local(network.genotype)
-        self.cost: Cost | None = cost_table(network.scale, network.channels, network.layers)(network.genotype)
+        self.overlap = network.reach
+        self.is_local = network.is_local
+        self.cost: Cost | None = network.architecture.cost(network.scale, network.channels, network.layers)
         self._bytes_per_pixel = 0
 
     @torch.inference_mode()
@@ -206,6 +206,8 @@ def read_model(
         if scale is None:
             raise ValueError("bicubic: of which scale? Give --scale 2, 3 or 4")
         return Bicubic(scale)
+    if find_peer(str(name)) is not None and not os.path.exists(name):
+        raise FileNotFoundError(f"{name}: is a network, and this takes its weights; give a model file of hnas train")
     network = load(name, str(device))
     if scale is not None and network.scale != scale:
         raise ValueError(f"{name}: upscales by {network.scale}, not by {scale}; give a model of the same scale")

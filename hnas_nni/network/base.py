@@ -1,11 +1,16 @@
-"""What the networks of all spaces have in common."""
+"""What all networks have in common."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
+from hnas_nni.architecture.references import lazy
 from hnas_nni.settings import shared
+
+_receptive_radius = lazy("hnas_nni.network.receptive_field:receptive_radius")
+_is_local = lazy("hnas_nni.network.receptive_field:is_local")
 
 
 def check_network_size(scale: int, channels: int, layers: int) -> None:
@@ -25,7 +30,36 @@ def check_network_size(scale: int, channels: int, layers: int) -> None:
 
 
 class SuperResolutionNetwork(nn.Module):
-    """The network of a genotype: ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
+    """A network: ``(n, 3, h, w)`` in 0..1 to ``(n, 3, scale * h, scale * w)``.
+
+    Parameters
+    ----------
+    architecture
+        What it is the network of.
+    scale, channels, layers
+        Upscaling factor, C and L, as for :meth:`hnas_nni.architecture.architecture.Architecture.build`.
+    """
+
+    def __init__(self, architecture: Architecture, scale: int, channels: int, layers: int) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.scale = scale
+        self.channels = channels
+        self.layers = layers
+
+    @property
+    def reach(self) -> int:
+        """How many LR pixels beyond its own an output pixel depends on, at most, where :attr:`is_local`."""
+        raise NotImplementedError
+
+    @property
+    def is_local(self) -> bool:
+        """Whether an image in tiles comes out as the whole image does."""
+        raise NotImplementedError
+
+
+class GenotypeNetwork(SuperResolutionNetwork):
+    """The network of a genotype.
 
     Parameters
     ----------
@@ -53,11 +87,20 @@ class SuperResolutionNetwork(nn.Module):
         channels: int = DEFAULT_CHANNELS,
         layers: int = DEFAULT_LAYERS,
     ) -> None:
-        super().__init__()
         channels, layers = genotype.width or channels, genotype.depth or layers
         check_network_size(scale, channels, layers)
         genotype.check_layers(layers)
+        super().__init__(genotype, scale, channels, layers)
         self.genotype = genotype
-        self.scale = scale
-        self.channels = channels
-        self.layers = layers
+
+    @property
+    def reach(self) -> int:
+        """As :func:`hnas_nni.network.receptive_field.receptive_radius` says."""
+        radius: int = _receptive_radius(self.genotype, self.scale, self.layers)
+        return radius
+
+    @property
+    def is_local(self) -> bool:
+        """As :func:`hnas_nni.network.receptive_field.is_local` says."""
+        local: bool = _is_local(self.genotype)
+        return local

@@ -12,7 +12,7 @@ from torch import nn
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
-from hnas_nni.network.base import SuperResolutionNetwork
+from hnas_nni.network.base import GenotypeNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
 from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells
 from hnas_nni.network.over_parameterised import over_parameterise_later
@@ -103,7 +103,7 @@ class Interpolation(nn.Module):
         return interpolated(x, self.scale)
 
 
-class EfficientNetwork(SuperResolutionNetwork):
+class EfficientNetwork(GenotypeNetwork):
     """The network of a genotype of the efficient space: stem, L blocks, tail, plus the interpolated input.
 
     A normal block reads the outputs of the two blocks before it, the upsampling block the last one and the stem. Where
@@ -112,7 +112,7 @@ class EfficientNetwork(SuperResolutionNetwork):
     Parameters
     ----------
     genotype, scale, channels, layers
-        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on C channels, which must be more than
+        As for :class:`hnas_nni.network.base.GenotypeNetwork`; blocks hand on C channels, which must be more than
         the 3 of the image.
     """
 

@@ -30,7 +30,7 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
     """Write a network for use without this project, for images of any size and batches of any number.
 
     Input ``lr`` and output ``sr`` are RGB in 0..1, float32, ``(n, 3, h, w)`` and ``(n, 3, s * h, s * w)``. The file
-    carries the genotype (JSON), scale, channels and layers: in ONNX as ``metadata_props``, in the other two as the
+    carries the architecture (JSON), scale, channels and layers: in ONNX as ``metadata_props``, in the other two as the
     extra file ``hnas.json``. Before it gets its name it is run by ONNX Runtime or torch on random images of several
     sizes.
 
@@ -79,7 +79,7 @@ def export(network: SuperResolutionNetwork, path: str | os.PathLike[str], format
 def _metadata(network: SuperResolutionNetwork) -> Metadata:
     return {
         "format": "hnas-export",
-        "genotype": network.genotype.to_json(),
+        network.architecture.kind: network.architecture.to_json(),
         "scale": str(network.scale),
         "channels": str(network.channels),
         "layers": str(network.layers),

@@ -138,7 +138,13 @@ def _write_exported(network: nn.Module, path: Path, metadata: Metadata) -> None:
     import torch
 
     with _quiet():
-        program = torch.export.export(network, _example(), dynamic_shapes=_dynamic_shapes())
+        try:
+            program = torch.export.export(network, _example(), dynamic_shapes=_dynamic_shapes())
+        except torch._dynamo.exc.UserError as error:
+            # As of windows that are cut at the image's border, of which it can't tell that there is always one.
+            raise ValueError(
+                "exported: torch.export can't follow this network for images of every size; give another format"
+            ) from error
         data = BytesIO()  # by name it would refuse one that does not end in .pt2
         torch.export.save(program, data, extra_files={METADATA_FILE: json.dumps(dict(metadata))})
     path.write_bytes(data.getvalue())

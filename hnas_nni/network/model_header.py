@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.peers import Peer
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.foreign_text import parse_json, shown
 
@@ -21,6 +24,11 @@ VERSION = "1"
 """The entry ``version``."""
 
 _SIZES = ("scale", "channels", "layers")
+_READERS: Mapping[str, Callable[[Any], Architecture]] = {
+    # Not Genotype.from_json, which takes other text for the name of a file.
+    Genotype.kind: Genotype.from_dict,
+    Peer.kind: Peer.from_dict,
+}
 _MOST_EMPTY_BLOCKS = 1000
 """Of blocks without weights a file does not tell how many there are, so that it can't ask for more."""
 
@@ -35,13 +43,13 @@ class ModelHeader:
 
     Parameters
     ----------
-    genotype
-        The architecture.
+    architecture
+        A genotype, or a network of :mod:`hnas_nni.architecture.peers`.
     scale, channels, layers
-        Sizes of the network, as for :meth:`hnas_nni.Genotype.build`.
+        Sizes of the network, as for its ``build``.
     """
 
-    genotype: Genotype
+    architecture: Architecture
     scale: int
     channels: int
     layers: int
@@ -49,7 +57,7 @@ class ModelHeader:
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata of a model file."""
         sizes = {name: str(getattr(self, name)) for name in _SIZES}
-        return {"format": FORMAT, "version": VERSION, "genotype": self.genotype.to_json(), **sizes}
+        return {"format": FORMAT, "version": VERSION, self.architecture.kind: self.architecture.to_json(), **sizes}
 
 
 def read_header(path: str | os.PathLike[str]) -> ModelHeader:
@@ -84,11 +92,13 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
             f"{path}: version {'none' if version is None else shown(version)[1:-1]} can't be read; update hnas-nni"
         )
     try:
-        # Not Genotype.from_json, which takes other text for the name of a file.
-        genotype = Genotype.from_dict(parse_json(metadata["genotype"]))
-        header = ModelHeader(genotype, *(int(metadata[name]) for name in _SIZES))
-        genotype.check_layers(header.layers)
-        _check_sizes(header, shapes)
+        # Without either it is the first that is missing.
+        kind = next((kind for kind in _READERS if kind in metadata), next(iter(_READERS)))
+        architecture = _READERS[kind](parse_json(metadata[kind]))
+        header = ModelHeader(architecture, *(int(metadata[name]) for name in _SIZES))
+        architecture.check_layers(header.layers)
+        if isinstance(architecture, Genotype):
+            _check_sizes(header, architecture, shapes)
     except KeyError as error:
         raise ModelFileError(f"{path}: a model of hnas-nni with a damaged header ({error} is missing)") from error
     except (AttributeError, TypeError, ValueError) as error:
@@ -96,8 +106,7 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
     return header
 
 
-def _check_sizes(header: ModelHeader, shapes: dict[str, tuple[Any, ...]]) -> None:
-    genotype = header.genotype
+def _check_sizes(header: ModelHeader, genotype: Genotype, shapes: dict[str, tuple[Any, ...]]) -> None:
     for name, own in (("channels", genotype.width), ("layers", genotype.depth)):
         if own not in (None, getattr(header, name)):
             raise ValueError(f"{name} is {getattr(header, name)}, but the genotype has {own}")

@@ -13,7 +13,7 @@ from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import PAPER
-from hnas_nni.network.base import SuperResolutionNetwork
+from hnas_nni.network.base import GenotypeNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
 
 DIV2K_MEAN_RGB = (0.4488, 0.4371, 0.4040)
@@ -169,13 +169,13 @@ class Blocks(nn.ModuleList):
         return run_blocks(self, self.position, x)
 
 
-class HNASNetwork(SuperResolutionNetwork):
+class HNASNetwork(GenotypeNetwork):
     """The network of a genotype of the paper's space: stem, L blocks one of which upsamples, tail.
 
     Parameters
     ----------
     genotype, scale, channels, layers
-        As for :class:`hnas_nni.network.base.SuperResolutionNetwork`; blocks hand on 4C channels.
+        As for :class:`hnas_nni.network.base.GenotypeNetwork`; blocks hand on 4C channels.
     """
 
     def __init__(

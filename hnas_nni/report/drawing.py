@@ -6,6 +6,7 @@ import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, operation_label
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
@@ -59,14 +60,14 @@ _ADDED = "+ bicubic of the input"
 
 
 def draw_genotype(
-    genotype: Genotype, path: str | os.PathLike[str] | None = None, *, layers: int = DEFAULT_LAYERS
+    genotype: Architecture, path: str | os.PathLike[str] | None = None, *, layers: int = DEFAULT_LAYERS
 ) -> Figure:
     """Draw an architecture: its two cells, and where the upsampling cell stands in the network.
 
     Parameters
     ----------
     genotype
-        The architecture.
+        The architecture; a network of the literature has no cells to draw.
     path
         File to write, whole or not at all; ``.svg`` (text stays text), ``.png`` (150 dots per inch) or
         ``.pdf``. An existing file is replaced.
@@ -83,10 +84,12 @@ def draw_genotype(
     GenotypeError
         If the upsampling cell stands behind the last layer.
     ValueError
-        If the file's extension is none of these.
+        If the architecture is no genotype, or the file's extension is none of these.
     FileNotFoundError
         If the folder of `path` does not exist.
     """
+    if not isinstance(genotype, Genotype):
+        raise ValueError(f"{genotype}: has no cells to draw; only searched architectures have")
     layers = genotype.depth or layers
     genotype.check_layers(layers)
     if path is not None:

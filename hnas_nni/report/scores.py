@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hnas_nni.report.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, PublishedResult
+from hnas_nni.report.published_results import PUBLISHED_RESULTS, PUBLISHED_SCALE, SETS, PublishedResult
 
 if TYPE_CHECKING:
     from hnas_nni.inference import Model
@@ -118,6 +118,7 @@ def published_data(scale: int, sets: Sequence[str]) -> list[dict[str, Any]]:
     return [
         {
             "method": result.method,
+            "source": result.source,
             "gmacs": result.gmacs,
             "kilo_parameters": result.kilo_params,
             "sets": {
@@ -158,10 +159,9 @@ def finite(value: float) -> float | None:
 def _published(scale: int, sets: Sequence[str]) -> list[PublishedResult]:
     if scale != PUBLISHED_SCALE:
         raise ValueError(f"published results are of x{PUBLISHED_SCALE} only, not of x{scale}; leave out --published")
-    known = list(PUBLISHED_RESULTS[0].scores)
-    if not set(known) & set(sets):
+    if not set(SETS) & set(sets):
         raise ValueError(
-            f"published results are on {', '.join(known)}, but the sets are called {', '.join(sets)}; "
+            f"published results are on {', '.join(SETS)}, but the sets are called {', '.join(sets)}; "
             "leave out --published, or name the folders so"
         )
     return list(PUBLISHED_RESULTS)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.cells import Cell
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.peers import Peer
 from hnas_nni.architecture.spaces import EFFICIENT
 from hnas_nni.report.layout import has_tail, merging
 
@@ -21,15 +24,15 @@ def _plain(text: str) -> str:
     return text
 
 
-def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callable[[str], str] = _plain) -> str:
-    """Return an architecture as text, node by node, and its network as a line.
+def describe(architecture: Architecture, layers: int = DEFAULT_LAYERS, *, strong: Callable[[str], str] = _plain) -> str:
+    """Return an architecture as text: a genotype node by node, and its network as a line; another by its source.
 
     Parameters
     ----------
-    genotype
+    architecture
         The architecture.
     layers
-        L, the number of blocks of the network, where the genotype leaves it open.
+        L, the number of blocks of the network, where the architecture leaves it open.
     strong
         Marks headings, e.g. for a terminal.
 
@@ -38,6 +41,9 @@ def describe(genotype: Genotype, layers: int = DEFAULT_LAYERS, *, strong: Callab
     GenotypeError
         If the upsampling cell stands behind the last layer.
     """
+    if isinstance(architecture, Peer):
+        return f"{strong(architecture.name)} ({architecture.source}); L counts the {architecture.of_layers}"
+    genotype = cast(Genotype, architecture)
     lines = []
     layers = genotype.depth or layers
     genotype.check_layers(layers)

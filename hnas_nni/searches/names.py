@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.paper import published
+from hnas_nni.architecture.peers import PEERS, find_peer
 
 GENOTYPE_HELP = (
     "a genotype's JSON file, a model file (.safetensors), a trial as EXPERIMENT:TRIAL, one that hnas search found as "
-    "RUN:RANK, or one of the paper's: HNAS-A, HNAS-B, HNAS-C"
+    f"RUN:RANK, one of the paper's: HNAS-A, HNAS-B, HNAS-C, or another network by its name: {', '.join(PEERS)}"
 )
 _MODEL_SUFFIX = ".safetensors"
 
@@ -21,10 +23,10 @@ class NamedArchitecture:
 
     Parameters
     ----------
-    genotype
+    architecture
         The architecture.
     scale, channels, layers
-        Sizes, as for :meth:`hnas_nni.Genotype.build`, or None.
+        Sizes, as for its ``build``, or None.
     paper_name
         What the paper calls it, if that is what the user called it.
     model
@@ -32,14 +34,14 @@ class NamedArchitecture:
         :func:`hnas_nni.network.model_file.check` tells, is not known yet.
     """
 
-    genotype: Genotype
+    architecture: Architecture
     scale: int | None = None
     channels: int | None = None
     layers: int | None = None
     paper_name: str | None = None
     model: Path | None = None
 
-    def in_network(self, layers: int) -> Genotype:
+    def in_network(self, layers: int) -> Architecture:
         """Return the architecture for networks of L blocks; that of a paper's name with its position moved if need be.
 
         Raises
@@ -48,9 +50,9 @@ class NamedArchitecture:
             If the position of another one lies behind the last block.
         """
         moved = None if self.paper_name is None else published(self.paper_name, layers)
-        genotype = moved or self.genotype
-        genotype.check_layers(layers)
-        return genotype
+        architecture = moved or self.architecture
+        architecture.check_layers(layers)
+        return architecture
 
 
 def read_architecture(name: str) -> NamedArchitecture:
@@ -59,9 +61,10 @@ def read_architecture(name: str) -> NamedArchitecture:
     Parameters
     ----------
     name
-        ``HNAS-A``, ``-B`` or ``-C``; a genotype's file; a model file; ``EXPERIMENT:TRIAL``: NNI's id or the folder of
-        an experiment (left out, the latest), and a trial's id, its number, or ``best``; or ``RUN:RANK``: the folder of
-        a search with shared weights, and a place in its ranking, or ``best``.
+        ``HNAS-A``, ``-B`` or ``-C``; a network of :data:`hnas_nni.architecture.peers.PEERS`; a genotype's file; a model
+        file; ``EXPERIMENT:TRIAL``: NNI's id or the folder of an experiment (left out, the latest), and a trial's id,
+        its number, or ``best``; or ``RUN:RANK``: the folder of a search with shared weights, and a place in its
+        ranking, or ``best``.
 
     Raises
     ------
@@ -73,6 +76,9 @@ def read_architecture(name: str) -> NamedArchitecture:
     genotype = published(name)
     if genotype is not None:
         return NamedArchitecture(genotype, paper_name=name.upper())
+    peer = find_peer(name)
+    if peer is not None:
+        return NamedArchitecture(peer, channels=peer.channels, layers=peer.layers)
     search, colon, one = name.rpartition(":")
     if Path(name).exists():
         return _from_model(Path(name)) if name.endswith(_MODEL_SUFFIX) else NamedArchitecture(Genotype.from_json(name))
@@ -88,4 +94,4 @@ def _from_model(path: Path) -> NamedArchitecture:
     from hnas_nni.network.model_header import read_header
 
     header = read_header(path)
-    return NamedArchitecture(header.genotype, header.scale, header.channels, header.layers, model=path)
+    return NamedArchitecture(header.architecture, header.scale, header.channels, header.layers, model=path)

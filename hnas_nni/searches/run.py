@@ -74,7 +74,7 @@ class SearchRun(SearchFolder):
     def model_file(self, architecture: MeasuredArchitecture) -> Path:
         """Return the winner's model file, with the shared weights; there is none of another architecture."""
         weights = self.path / WINNER_WEIGHTS
-        if not weights.is_file() or read_header(weights).genotype != architecture.genotype:
+        if not weights.is_file() or read_header(weights).architecture != architecture.genotype:
             raise OutputFolderError(
                 f"--weights: {self.path} has no {WINNER_WEIGHTS}; it is there once a search has come to its end"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hnas_nni.settings.setting import Setting
 
-EMBEDDED = "photos"
+EMBEDDED = "embedded:photos"
 """Stands in place of a folder: photographs that scikit-image and scikit-learn bring along, so nothing is downloaded."""
 
 JPEG_QUALITY = 95
@@ -46,7 +46,7 @@ def _locate_images(source: str) -> str:
 # Images.
 DATA = Setting(
     str,
-    'folder of images, or "photos" for those that come along',
+    'folder of images, or "embedded:photos" for those that come along',
     test=_check_images,
     locate=_locate_images,
     metavar="DIR",

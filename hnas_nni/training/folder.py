@@ -28,7 +28,8 @@ from hnas_nni.training.settings import TrainingSettings
 BEST = "best.safetensors"
 LAST = "last.safetensors"
 CHECKPOINT = "checkpoint.ckpt"
-_GENOTYPE = "genotype"
+ARCHITECTURE = "architecture"
+"""The entry of ``settings.json`` that tells what is trained."""
 
 
 class TrainingFolder(OutputFolder):
@@ -55,7 +56,7 @@ class TrainingFolder(OutputFolder):
             if stored[name] != value:
                 which = (
                     "another architecture"
-                    if name == _GENOTYPE
+                    if name == ARCHITECTURE
                     else f"{TrainingSettings.named(name)} {in_words(stored[name])}"
                 )
                 raise OutputFolderError(

@@ -7,21 +7,21 @@ import math
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.first_weights import interpolate
-from hnas_nni.network.model_file import load
+from hnas_nni.network.model_file import load, misfit, shapes_of
 from hnas_nni.network.over_parameterised import expand
 from hnas_nni.output_folder import TENSORBOARD, OutputFolderError
 from hnas_nni.training.checkpoint import EpochCheckpoint
-from hnas_nni.training.folder import TrainingFolder
+from hnas_nni.training.folder import ARCHITECTURE, TrainingFolder
 from hnas_nni.training.images import load_images
 from hnas_nni.training.module import History, RetrainingModule
 from hnas_nni.training.processes import is_first_process
@@ -56,7 +56,7 @@ class Training:
 
 
 def train(
-    genotype: Genotype,
+    architecture: Architecture,
     settings: TrainingSettings,
     out: str | os.PathLike[str],
     *,
@@ -67,15 +67,16 @@ def train(
     verbose: bool = False,
     command: str = "hnas_nni.training.run.train",
 ) -> Training:
-    """Train the network of a genotype, and leave its weights in a folder.
+    """Train the network of an architecture, and leave its weights in a folder.
 
     Called again with the same settings it goes on after the last finished epoch, on the CPU with exactly the numbers
     of a training that was never interrupted.
 
     Parameters
     ----------
-    genotype
-        The architecture. What sizes it has itself are taken in place of those of `settings`.
+    architecture
+        A genotype, or a network of :mod:`hnas_nni.architecture.peers`. What sizes it has itself are taken in place of
+        those of `settings`.
     settings
         How to train.
     out
@@ -96,16 +97,18 @@ def train(
     ValueError, OSError
         If settings, images, the folder or the devices do not fit.
     """
-    settings = replace(settings, channels=genotype.width or settings.channels, layers=genotype.depth or settings.layers)
-    genotype.check_layers(settings.layers)
+    settings = replace(
+        settings, channels=architecture.width or settings.channels, layers=architecture.depth or settings.layers
+    )
+    architecture.check_layers(settings.layers)
     folder = TrainingFolder(out)
-    noted = {"genotype": str(genotype), **settings.to_dict()}
+    noted = {ARCHITECTURE: str(architecture), **settings.to_dict()}
     first = is_first_process()
     if first:
         folder.check(noted, force)
     if not verbose:
         silence_lightning()
-    network = _network(genotype, settings)
+    network = _network(architecture, settings)
     training, validation = load_images(settings)
     trainer = _trainer(folder, settings, accelerator, devices, quiet)
     if settings.batch % trainer.world_size:
@@ -125,15 +128,19 @@ def train(
     return Training(folder.weights, history)
 
 
-def _network(genotype: Genotype, settings: TrainingSettings) -> SuperResolutionNetwork:
+def _network(architecture: Architecture, settings: TrainingSettings) -> SuperResolutionNetwork:
     torch.manual_seed(settings.seed)
-    network = genotype.build(settings.scale, settings.channels, settings.layers)
+    network = cast(SuperResolutionNetwork, architecture.build(settings.scale, settings.channels, settings.layers))
     if settings.first_weights == "interpolation":
         interpolate(network)
     if settings.init is not None:
         given = load(settings.init)
-        if given.genotype != genotype:
-            raise ValueError(f"--init: {settings.init}: is of another architecture; give weights of the same one")
+        if given.architecture != architecture:
+            first = misfit(shapes_of(given.state_dict()), shapes_of(network.state_dict()))
+            raise ValueError(
+                f"--init: {settings.init}: is of another architecture; give weights of the same one"
+                + (f": {first}" if first else "")
+            )
         for name in ("channels", "layers"):
             if getattr(given, name) != getattr(network, name):
                 raise ValueError(

@@ -31,13 +31,13 @@ class TrainingSettings(Settings):
     The paper leaves the length open; the default is that of EDSR (Lim et al., 2017), 300 epochs of 1000 steps.
 
     `data` and `validation` are folders as :func:`hnas_nni.data.load_pairs` takes them. Without `validation` nothing is
-    measured, but for "photos", of which two are held out. Of the moving average of the weights is what is measured and
-    saved. From random first weights, as the authors' code has them, a short training often gets nowhere. Weights in
-    `init` of other shapes, as those that depend on the scale, start anew.
+    measured, but for "embedded:photos", of which two are held out. Of the moving average of the weights is what is
+    measured and saved. From random first weights, as the authors' code has them, a short training often gets nowhere.
+    Weights in `init` of other shapes, as those that depend on the scale, start anew.
     """
 
     data: tuple[str, ...] = shared.DATA(
-        (EMBEDDED,), help='folders of training images: HR, or LR and HR; "photos" for the few that come along'
+        (EMBEDDED,), help='folders of training images: HR, or LR and HR; "embedded:photos" for the few that come along'
     )
     validation: str | None = shared.VALIDATION(None, help="images to measure after each epoch, e.g. Set5")
     skip_unusable: bool = shared.SKIP_UNUSABLE(False)

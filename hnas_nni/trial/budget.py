@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS
-from hnas_nni.latency import LatencyTable
 from hnas_nni.settings import shared
 
-if TYPE_CHECKING:
-    from hnas_nni.architecture.genotype import Genotype
-    from hnas_nni.cost import Cost, CostTable
+
+class Priced(Protocol):
+    """What has a cost, as :class:`hnas_nni.cost.Cost`."""
+
+    @property
+    def gmacs(self) -> float:
+        """Multiply-adds in 10^9."""
+
+    @property
+    def params(self) -> int:
+        """Parameters."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Milliseconds on the device of a table of times."""
 
 
 @dataclass(frozen=True)
@@ -64,28 +73,11 @@ class Budget:
     def __str__(self) -> str:
         return " and ".join(f"{bound:g} {unit}" for bound, _, unit in self._bounds()) or "none"
 
-    def costs(self) -> CostTable:
-        """Return what tells the cost of architectures, with milliseconds if these are bounded.
-
-        Raises
-        ------
-        ValueError
-            If the table of times is not one.
-        """
-        from hnas_nni.cost import CostTable
-
-        latency = None if self.latency is None else _read(self.latency, Path(self.latency).stat().st_mtime)
-        return CostTable(self.scale, self.channels, self.layers, latency=latency)
-
-    def cost(self, genotype: Genotype) -> Cost:
-        """Return the cost of an architecture."""
-        return self.costs()(genotype)
-
-    def fits(self, cost: Cost) -> bool:
-        """Whether a cost, of :meth:`cost`, is within the budget."""
+    def fits(self, cost: Priced) -> bool:
+        """Whether a cost, of :func:`hnas_nni.trial.pricing.costs_under`, is within the budget."""
         return self.excess(cost) <= 1
 
-    def excess(self, cost: Cost) -> float:
+    def excess(self, cost: Priced) -> float:
         """Return how many times the budget a cost is, by the bound that it comes nearest to or exceeds most."""
         return max((getattr(cost, name) / bound for bound, name, _ in self._bounds()), default=0.0)
 
@@ -111,9 +103,3 @@ def budget_of(settings: Any) -> Budget | None:
     if bounds == (None, None, None, None):
         return None
     return Budget(*bounds, settings.scale, settings.channels, settings.layers)
-
-
-@lru_cache(maxsize=4)
-def _read(path: str, changed: float) -> LatencyTable:
-    """Read a table once, and again when it has changed."""
-    return LatencyTable.read(path)

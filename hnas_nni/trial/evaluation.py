@@ -117,8 +117,10 @@ def evaluate(
         If settings, data, genotype, weights or budget do not fit.
     """
     settings = training.settings
+    from hnas_nni.trial.pricing import costs_under
+
     budget = settings.bound() or Budget(scale=settings.scale, channels=settings.channels, layers=settings.layers)
-    cost = budget.cost(genotype)
+    cost = costs_under(budget)(genotype)
     milliseconds = cost.milliseconds or None
     if not budget.fits(cost):
         # Below any within: NNI's own strategies can't leave it out beforehand.

@@ -99,7 +99,7 @@ class SuperResolution(Lightning):
     Parameters
     ----------
     train_data
-        "photos" for the embedded photographs, or a folder as :func:`hnas_nni.data.load_pairs` takes it.
+        "embedded:photos" for the embedded photographs, or a folder as :func:`hnas_nni.data.load_pairs` takes it.
     validation_data
         Another one, for example Set5. One-shot strategies take it as the validation split, in place of images that
         :func:`hnas_nni.data.load_splits` holds out; a trial trains on all of `train_data` and is measured on this.
@@ -121,7 +121,7 @@ class SuperResolution(Lightning):
     >>> from nni.nas.strategy import ENAS
     >>> from search_spaces import HNASSpace
     >>> space = HNASSpace(scale=2, channels=8, layers=12, normalization="mean")
-    >>> evaluator = SuperResolution("photos", **PAPER_SEARCH)  # or a folder of images
+    >>> evaluator = SuperResolution("embedded:photos", **PAPER_SEARCH)  # or a folder of images
     >>> experiment = NasExperiment(space, evaluator, ENAS())
     >>> experiment.run()  # doctest: +SKIP
     """

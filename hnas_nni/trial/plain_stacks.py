@@ -12,6 +12,7 @@ from hnas_nni.architecture.cells import Cell, Edge
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.spaces import EFFICIENT
 from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.pricing import costs_under
 
 _LEAST_SHARE = 0.8
 """Of the budget; a stack that uses less is left out, unless none uses more."""
@@ -30,7 +31,7 @@ def plain_stacks(budget: Budget, convolution: str = "collapsible_3x3") -> Iterat
     convolution
         The operation: that, or "conv_3x3" as people write it.
     """
-    table = budget.costs()
+    table = costs_under(budget)
     fullest = []
     for width in EFFICIENT.widths:
         fitting = []

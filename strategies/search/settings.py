@@ -62,7 +62,9 @@ class SearchSettings(Settings):
     on the CPU are the same for the same number of threads.
     """
 
-    data: tuple[str, ...] = shared.DATA((EMBEDDED,), help='folders of images, or "photos" for those that come along')
+    data: tuple[str, ...] = shared.DATA(
+        (EMBEDDED,), help='folders of images, or "embedded:photos" for those that come along'
+    )
     validation: str | None = shared.VALIDATION(
         None, help="images that architectures are chosen on; left out: a tenth of the data, held out"
     )

@@ -137,7 +137,7 @@ def test_stack_starts_from_bicubic() -> None:
     network = stack.build()
     torch.nn.init.zeros_(network.tail.weight)
     torch.nn.init.zeros_(network.tail.bias)
-    image = load_pairs("photos", limit=1)[0].lr[:60, :70]
+    image = load_pairs("embedded:photos", limit=1)[0].lr[:60, :70]
     found = StackModel(network, "plain", stack.cost())(image)
     expected = bicubic_upsample(image, 2)
     inside = (slice(8, -8), slice(8, -8))  # at the border torch leaves pixels out that the papers repeat

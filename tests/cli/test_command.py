@@ -45,7 +45,7 @@ def test_another_package_adds_a_command(tmp_path: Path) -> None:
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[hnas.commands]\ngreet = greeting\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    names = re.findall(r"(?m)^    ([a-z]+) ", _run("--help", env=environment).stdout)
+    names = re.findall(r"(?m)^    ([a-z-]+) ", _run("--help", env=environment).stdout)
     assert names == [*COMMANDS, "greet"]
     assert _run("greet", "you", env=environment).stdout == "hello you\n"
 

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(lively_network(replace(HNAS_A, position=2), 2, 2), folder / "first.safetensors")
     save(lively_network(replace(HNAS_B, position=1), 2, 2), folder / "second.safetensors")
     (folder / "set").mkdir()
-    for name, pair in zip("abcd", load_pairs("photos", 2, limit=4), strict=True):
+    for name, pair in zip("abcd", load_pairs("embedded:photos", 2, limit=4), strict=True):
         Image.fromarray(pair.hr[:90, :120]).save(folder / "set" / f"{name}.png")
     return folder
 
@@ -95,7 +95,7 @@ def test_a_detail_is_cut_to_a_small_image_unless_its_size_was_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "small").mkdir()
-    Image.fromarray(load_pairs("photos", 2, limit=1)[0].hr[:50, :70]).save(tmp_path / "small" / "it.png")
+    Image.fromarray(load_pairs("embedded:photos", 2, limit=1)[0].hr[:50, :70]).save(tmp_path / "small" / "it.png")
     arguments = ["compare", "first.safetensors", "--data", str(tmp_path / "small"), "--json", "--force"]
     for more, sides in (([], (64, 50)), (["--crop-size", "50"], (50, 50))):
         assert main([*arguments, "--out", str(tmp_path / "it.png"), *more]) == 0

@@ -24,7 +24,7 @@ PARSERS = dict(subcommands(make_parser()))
 _IDS = [" ".join(words) for words in PARSERS]
 
 _FOR_PROGRAMS = {"data list", "data check", "search", "best", "show"} | {
-    *("train", "evaluate", "compare", "upscale", "export"),
+    *("train", "evaluate", "compare", "upscale", "export", "import-weights"),
 }
 """Commands whose answer is figures, or what became of many files: a program would read it."""
 
@@ -53,7 +53,7 @@ def _has(option: str) -> set[str]:
 def test_commands_stand_in_the_order_of_the_work() -> None:
     assert list(COMMANDS) == [
         *("data", "search", "best", "report", "show"),
-        *("train", "evaluate", "compare", "upscale", "export", "latency", "completion"),
+        *("train", "evaluate", "compare", "upscale", "export", "import-weights", "latency", "completion"),
     ]
 
 

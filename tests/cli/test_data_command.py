@@ -101,7 +101,10 @@ def test_goes_on_where_it_was_interrupted(server: FileServer, tmp_path: Path) ->
         ),
         (["fetch", "Set5", "--out", "data", "--url", "Set5.zip"], "Set5.zip: not an http or https address"),
         (["prepare", "nowhere", "--out", "pairs"], "nowhere: no such folder"),
-        (["prepare", "photos", "--out", "pairs", "--scale", "0"], "the scale must be a whole number of at least 1"),
+        (
+            ["prepare", "embedded:photos", "--out", "pairs", "--scale", "0"],
+            "the scale must be a whole number of at least 1",
+        ),
         (["check", "nowhere"], "nowhere: no such folder"),
         (["check", "."], "no images in this folder"),
     ],

@@ -20,7 +20,7 @@ from hnas_nni.cli import main
 from hnas_nni.cost import count
 from hnas_nni.data import load_pairs
 
-_PHOTOS = load_pairs("photos", 2, limit=2)
+_PHOTOS = load_pairs("embedded:photos", 2, limit=2)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two model files, and a folder Set5 with parts of two photographs."""
     folder = tmp_path_factory.mktemp("evaluate")
     save(lively_network(replace(HNAS_A, position=2), 2, 3), folder / "local.safetensors")
-    save(lively_network(replace(HNAS_B, position=2), 2, 3), folder / "attention.safetensors")
+    save(lively_network(replace(HNAS_B, position=2), 2, 3, seed=1), folder / "attention.safetensors")
     (folder / "Set5").mkdir()
     for pair in _PHOTOS:
         Image.fromarray(pair.hr[100:181, 100:250]).save(folder / "Set5" / f"{pair.name}.png")
@@ -124,8 +124,8 @@ def test_self_ensemble_changes_networks_only(capsys: pytest.CaptureFixture[str])
 def test_bicubic_at_the_other_scales_and_several_sets(capsys: pytest.CaptureFixture[str]) -> None:
     psnr = []
     for scale in ("2", "3", "4"):
-        shown = _json(capsys, "bicubic", "--scale", scale, "--data", "Set5", "photos", "--limit", "1")
-        assert [result["dataset"] for result in shown["models"][0]["sets"]] == ["Set5", "photos"]
+        shown = _json(capsys, "bicubic", "--scale", scale, "--data", "Set5", "embedded:photos", "--limit", "1")
+        assert [result["dataset"] for result in shown["models"][0]["sets"]] == ["Set5", "embedded:photos"]
         psnr.append(shown["models"][0]["sets"][0]["psnr"])
     assert psnr == sorted(psnr, reverse=True)
 
@@ -167,7 +167,7 @@ def test_replaces_files_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixt
         ),
         (["local.safetensors", "--data", "other"], "other: has no image_SRF_2, only x3"),
         (["local.safetensors", "--data", "Set5", "copy/Set5"], "two sets are called Set5"),
-        (["local.safetensors", "--data", "photos", "--published"], "but the sets are called photos"),
+        (["local.safetensors", "--data", "embedded:photos", "--published"], "but the sets are called embedded:photos"),
         (["bicubic", "--scale", "3", "--data", "Set5", "--published"], "published results are of x2 only"),
         (["local.safetensors", "--data", "Set5", "--json", "--csv", "-"], "only one of --csv, --json"),
         (["local.safetensors", "--data", "Set5", "--markdown", "it", "--csv", "it"], "it: given for two outputs"),

@@ -64,10 +64,10 @@ def test_compares_models_as_hnas_compare_does(
     monkeypatch.chdir(tmp_path)
     write_run(tmp_path / "run")
     save(lively_network(replace(HNAS_A, position=2), 2, 2), "mine.safetensors")
-    asked = ["--data", "photos", "--images", "chelsea", "--crop", "40,30,32,24"]
+    asked = ["--data", "embedded:photos", "--images", "chelsea", "--crop", "40,30,32,24"]
     assert main(["report", "run", "--compare", "mine.safetensors", *asked]) == 0
     assert main(["compare", "mine.safetensors", *asked, "--out", "it.png"]) == 0
-    assert main(["evaluate", "bicubic", "mine.safetensors", "--data", "photos", "--per-image"]) == 0
+    assert main(["evaluate", "bicubic", "mine.safetensors", "--data", "embedded:photos", "--per-image"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["chelsea"]]
     page = (tmp_path / "hnas_report.html").read_text()
     scores = re.findall(r'class="score">([\d.]+) / ([\d.]+)<', page)
@@ -92,14 +92,20 @@ def test_another_kind_of_file_is_refused(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "--out", "nowhere/it.html"], "nowhere: no such folder; create it"),
         (["run", "--pictures", "0"], "--pictures: 0 is not valid; give at least 1"),
         (["run", "--watch", "0"], "--watch: 0 is not valid; give at least 1 second"),
-        (["run", "--data", "photos"], "--data: is of a comparison; give the models too, by --compare"),
+        (["run", "--data", "embedded:photos"], "--data: is of a comparison; give the models too, by --compare"),
         (["run", "--crop-size", "9"], "--crop-size: is of a comparison; give the models too"),
-        (["run", "--compare", "bicubic"], "--compare: on which images? Give --data DIR, or --data photos"),
-        (["run", "--compare", "bicubic", "--data", "photos"], "bicubic: of which scale?"),
-        (["run", "--compare", "no.safetensors", "--data", "photos"], "no.safetensors: no such model file"),
+        (["run", "--compare", "bicubic"], "--compare: on which images? Give --data DIR, or --data embedded:photos"),
+        (["run", "--compare", "bicubic", "--data", "embedded:photos"], "bicubic: of which scale?"),
+        (["run", "--compare", "no.safetensors", "--data", "embedded:photos"], "no.safetensors: no such model file"),
         (["run", "--compare", "bicubic", "--data", "empty", "--scale", "2"], "empty: "),
-        (["run", "--compare", "bicubic", "--data", "photos", "--scale", "2", "--images", "x"], "x: no such image"),
-        (["run", "--compare", "bicubic", "--data", "photos", "--crop", "1,2"], "argument --crop: '1,2' is not valid"),
+        (
+            ["run", "--compare", "bicubic", "--data", "embedded:photos", "--scale", "2", "--images", "x"],
+            "x: no such image",
+        ),
+        (
+            ["run", "--compare", "bicubic", "--data", "embedded:photos", "--crop", "1,2"],
+            "argument --crop: '1,2' is not valid",
+        ),
         (["run", "--colour"], "unrecognized arguments: --colour"),
     ],
 )

@@ -42,7 +42,7 @@ def test_a_model_file_is_shown_at_its_own_size(model: Path, tmp_path: Path, caps
 def test_its_header_is_read_without_torch(model: Path) -> None:
     script = (
         "import sys; from hnas_nni.network.model_header import read_header; "
-        f"header = read_header({str(model)!r}); print(header.genotype, header.scale, 'torch' in sys.modules)"
+        f"header = read_header({str(model)!r}); print(header.architecture, header.scale, 'torch' in sys.modules)"
     )
     printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == f"{Genotype.random(3, 5)} 3 False"

@@ -21,7 +21,7 @@ from hnas_nni.inference.upscaling import upscale_rows
 from hnas_nni.pictures.picture import Picture
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:40, :50]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:40, :50]
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _ORIENTATION = 274
 

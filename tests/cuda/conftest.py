@@ -36,6 +36,6 @@ def exact_convolutions() -> Iterator[None]:
 def cuttings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a small part of each embedded photograph."""
     folder = tmp_path_factory.mktemp("cuttings")
-    for pair in load_pairs("photos"):
+    for pair in load_pairs("embedded:photos"):
         Image.fromarray(pair.hr[100:180, 100:190]).save(folder / f"{pair.name}.png")
     return folder

@@ -84,7 +84,8 @@ def test_psnr(device: torch.device) -> None:
 def test_evaluation(genotype: Genotype, device: torch.device) -> None:
     network = lively_network(genotype, 2, LAYERS)
     pairs = [
-        ImagePair(pair.name, pair.lr[40:90, 40:100], pair.hr[80:180, 80:200]) for pair in load_pairs("photos", limit=3)
+        ImagePair(pair.name, pair.lr[40:90, 40:100], pair.hr[80:180, 80:200])
+        for pair in load_pairs("embedded:photos", limit=3)
     ]
     expected = evaluate(NetworkModel(copy.deepcopy(network)), pairs)
     found = evaluate(NetworkModel(copy.deepcopy(network), device=device), pairs)

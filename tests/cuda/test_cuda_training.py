@@ -83,7 +83,7 @@ def test_moments_can_be_taken_to_a_file_and_back(device: torch.device) -> None:
 
 
 def test_step_waits_for_nothing(device: torch.device) -> None:
-    splits = load_splits("photos", 2, patch_size=24, limit=1)
+    splits = load_splits("embedded:photos", 2, patch_size=24, limit=1)
     sampler = PatchSampler(splits.weight, 2, 24, device)
     network = lively_network(replace(HNAS_B, position=2), 2, 3).to(device)
     optimizer = Adam()

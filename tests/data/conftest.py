@@ -10,4 +10,4 @@ from hnas_nni.data import ImagePair, load_pairs
 @pytest.fixture(scope="session")
 def photos() -> dict[str, ImagePair]:
     """The embedded photographs at x2, by name."""
-    return {pair.name: pair for pair in load_pairs("photos", 2)}
+    return {pair.name: pair for pair in load_pairs("embedded:photos", 2)}

@@ -16,7 +16,7 @@ from hnas_nni.data import DataError, ImageError, load_pairs, read_image
 from hnas_nni.data.opening import is_image
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:64, :80]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:64, :80]
 _HEIC = Path(__file__).parent.parent / "support" / "astronaut.heic"
 """The same, written by libheif with x265."""
 

@@ -8,7 +8,7 @@ from hnas_nni.data import ImagePair, bicubic_downsample, load_pairs, with_smalle
 
 
 def test_copies_show_the_same_picture_at_the_stated_sizes() -> None:
-    (photo,) = load_pairs("photos", 2, limit=1)
+    (photo,) = load_pairs("embedded:photos", 2, limit=1)
     assert photo.hr.shape == (512, 512, 3)
     original, *copies = with_smaller_copies([photo], 2, 48)
     assert original is photo

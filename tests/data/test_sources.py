@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hnas_nni.cli import main
 from hnas_nni.data import DataError, ImagePair, bicubic_downsample, load_pairs
 
 
@@ -30,7 +31,7 @@ def crops(photos: dict[str, ImagePair]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_embedded_photographs(scale: int) -> None:
-    pairs = load_pairs("photos", scale)
+    pairs = load_pairs("embedded:photos", scale)
     assert len({pair.name for pair in pairs}) == 7
     for pair in pairs:
         assert pair.hr.shape == (scale * pair.lr.shape[0], scale * pair.lr.shape[1], 3)
@@ -185,7 +186,7 @@ def test_missing_and_empty_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [0, -2, 1.5, True])
 def test_bad_scale(scale: int) -> None:
     with pytest.raises(DataError, match="scale must be a whole number"):
-        load_pairs("photos", scale)
+        load_pairs("embedded:photos", scale)
 
 
 def test_unusable_files_are_left_out_with_one_line_each(
@@ -218,3 +219,21 @@ def test_limit_counts_usable_images(tmp_path: Path, crops: dict[str, np.ndarray]
     assert [pair.name for pair in load_pairs(tmp_path, 2, limit=2)] == ["b", "c"]
     with pytest.raises(DataError, match="at least 1"):
         load_pairs(tmp_path, 2, limit=0)
+
+
+def test_a_folder_is_a_folder_whatever_it_is_called(
+    in_folder: None, crops: dict[str, np.ndarray], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DataError, match="photos: no such folder; give a folder of images, or 'embedded:photos'"):
+        load_pairs("photos", 2)
+    _save(Path("photos/mine.png"), crops["eye"])
+    for source in ("photos", "photos/", "./photos", Path("photos")):
+        assert [pair.name for pair in load_pairs(source, 2)] == ["mine"]
+    _save(Path("embedded:photos/mine.png"), crops["eye"])
+    for source in ("embedded:photos", Path("embedded:photos")):
+        assert "mine" not in [pair.name for pair in load_pairs(source, 2)]
+    assert [pair.name for pair in load_pairs("./embedded:photos", 2)] == ["mine"]
+    assert main(["data", "check", "photos"]) == 0
+    assert capsys.readouterr().out.startswith("photos: 1 of 1 usable at x2")
+    assert main(["evaluate", "bicubic", "--scale", "2", "--data", "photos", "embedded:photos", "--limit", "1"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[-3:] == ["photos", "embedded:photos", "s/Mpixel"]

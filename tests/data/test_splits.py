@@ -59,7 +59,7 @@ def test_validation_folder_leaves_all_images_to_the_search(tmp_path: Path, photo
     splits = load_splits(data, validation=validation)
     assert [len(pairs) for pairs in splits] == [2, 3, 2]
     assert _names(splits)[2] == ["a", "b"]
-    assert _names(load_splits(data, validation="photos"))[2][:1] == ["astronaut"]
+    assert _names(load_splits(data, validation="embedded:photos"))[2][:1] == ["astronaut"]
 
 
 def test_an_image_of_the_validation_folder_may_not_be_searched_on(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
@@ -108,10 +108,10 @@ def test_too_few_images(tmp_path: Path, photos: dict[str, ImagePair]) -> None:
     data = _fill(tmp_path / "data", photos, list("ab"))
     with pytest.raises(DataError, match="at least 3 images"):
         load_splits(data)
-    assert [len(pairs) for pairs in load_splits(data, validation="photos", limit=1)] == [1, 1, 1]
+    assert [len(pairs) for pairs in load_splits(data, validation="embedded:photos", limit=1)] == [1, 1, 1]
     (data / "a.png").unlink()
     with pytest.raises(DataError, match="at least 2 images beside"):
-        load_splits(data, validation="photos")
+        load_splits(data, validation="embedded:photos")
     _fill(data, photos, list("abc"))
     assert [len(pairs) for pairs in load_splits(data)] == [1, 1, 1]
 

@@ -86,7 +86,7 @@ def test_the_winner_is_the_network_of_the_last_stage(
     last = trials[-1]
     network = load(weights)
     assert network.genotype == Genotype.from_string(last["genotype"])
-    splits = load_splits("photos", 2, patch_size=SETTINGS.patch, seed=0, limit=SETTINGS.limit)
+    splits = load_splits("embedded:photos", 2, patch_size=SETTINGS.patch, seed=0, limit=SETTINGS.limit)
     low, high = fixed_patches(splits.controller, 2, SETTINGS.patch, SETTINGS.measured_patches, 0)
     assert patch_psnr(network, low, high, 2) == same_psnr(last["psnr"])
     assert network(torch.rand(1, 3, 10, 12)).shape == (1, 3, 20, 24)

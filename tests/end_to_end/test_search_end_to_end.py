@@ -124,7 +124,7 @@ def test_a_search_that_cannot_work_ends_with_the_reason(run_experiment: RunExper
         experiment.wait("ERROR")
         expected = (
             "trials failed and none succeeded: hnas trial: error: --data: missing_folder: no such folder; "
-            'give a folder of images, or "photos"'
+            'give a folder of images, or "embedded:photos"'
         )
         errors = [line for line in manager_log(experiment) if line.endswith(expected)]
         assert errors

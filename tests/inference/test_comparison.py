@@ -15,7 +15,7 @@ from hnas_nni.inference.comparison import Crop, compare, largest_difference
 from hnas_nni.report.comparison_picture import draw_comparison, draw_comparisons
 from hnas_nni.report.palette import INK
 
-_PHOTO = load_pairs("photos", 3, limit=1)[0]
+_PHOTO = load_pairs("embedded:photos", 3, limit=1)[0]
 _PAIR = ImagePair("photo", _PHOTO.lr[20:70, 20:90], _PHOTO.hr[60:210, 60:270])
 _CROP = Crop(30, 45, 60, 48)
 

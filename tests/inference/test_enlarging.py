@@ -19,7 +19,7 @@ from hnas_nni.inference.models import Pixels
 from hnas_nni.inference.tiling import largest_tile, tiles
 from hnas_nni.network.network import HNASNetwork
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:90, :75]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:90, :75]
 _FLOAT_PHOTO = (_PHOTO / 255).astype(np.float32)
 
 

@@ -16,7 +16,7 @@ from hnas_nni.inference.upscaling import upscale_picture, upscale_rows
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.pictures.picture import Picture, split_channels
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:48, :60]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:48, :60]
 _ROWS, _COLUMNS = np.mgrid[:48, :60]
 _DISTANCE = np.hypot(_ROWS - 23.5, _COLUMNS - 29.5)
 

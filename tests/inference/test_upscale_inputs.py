@@ -18,7 +18,7 @@ from hnas_nni.data import bicubic_upsample, load_pairs
 from hnas_nni.inference import Bicubic, NetworkModel
 from hnas_nni.network.base import SuperResolutionNetwork
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:20, :24]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:20, :24]
 
 
 @pytest.fixture(scope="module", params=["paper", "efficient"])

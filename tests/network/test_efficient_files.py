@@ -54,7 +54,7 @@ def test_a_model_file_alone_is_the_network(genotype: Genotype, scale: int, tmp_p
     network = lively_network(genotype, scale, 3)
     save(network, tmp_path / "it.safetensors")
     header = read_header(tmp_path / "it.safetensors")
-    assert header.genotype == genotype and header.scale == scale
+    assert header.architecture == genotype and header.scale == scale
     assert (header.channels, header.layers) == (genotype.width or 4, 3)
     loaded = load(tmp_path / "it.safetensors")
     assert loaded.genotype == genotype and loaded.genotype.space is EFFICIENT

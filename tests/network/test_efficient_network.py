@@ -147,7 +147,7 @@ def test_sizes_that_are_left_open_are_the_tables() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_architecture_begins_close_to_the_interpolation(scale: int) -> None:
     """By a fraction of the picture's own contrast, but not the same: from nothing at all a network learns nothing."""
-    photo = load_pairs("photos", 2, limit=1)[0].lr[:40, :40]
+    photo = load_pairs("embedded:photos", 2, limit=1)[0].lr[:40, :40]
     low = torch.from_numpy(photo).permute(2, 0, 1)[None] / 255
     bicubic = F.interpolate(low, scale_factor=scale, mode="bicubic", align_corners=False)
     torch.manual_seed(0)
@@ -167,7 +167,7 @@ def test_sizes_out_of_range_are_named() -> None:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_tiles_equal_the_whole(scale: int) -> None:
-    photo = (load_pairs("photos", 2, limit=1)[0].lr[:61, :53] / 255).astype(np.float32)
+    photo = (load_pairs("embedded:photos", 2, limit=1)[0].lr[:61, :53] / 255).astype(np.float32)
     for genotype in small_genotypes(4, seed=scale):
         model = NetworkModel(lively_network(genotype, scale, 3))
         assert model.is_local

@@ -26,7 +26,7 @@ def _network(genotype: Genotype, scale: int = 2, channels: int = 8, layers: int 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_a_deep_network_starts_as_an_interpolation(scale: int) -> None:
     """On a photograph, before any training: published and random cells in twelve blocks."""
-    pair = load_pairs("photos", scale, limit=1)[0]
+    pair = load_pairs("embedded:photos", scale, limit=1)[0]
     low, high = (torch.from_numpy(image).permute(2, 0, 1)[None] for image in (pair.lr, pair.hr))
     low, high = low[..., :32, :32].float() / 255, high[..., : 32 * scale, : 32 * scale]
     for genotype in (HNAS_A, HNAS_B, HNAS_C, *(Genotype.random(seed, LAYERS) for seed in range(3))):

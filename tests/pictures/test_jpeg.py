@@ -14,7 +14,7 @@ from hnas_nni.data import load_pairs
 from hnas_nni.pictures.picture import Picture
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = np.tile(load_pairs("photos", 2, limit=1)[0].hr[:150, :101], (2, 1, 1))
+_PHOTO = np.tile(load_pairs("embedded:photos", 2, limit=1)[0].hr[:150, :101], (2, 1, 1))
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 

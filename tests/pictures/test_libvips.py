@@ -22,7 +22,7 @@ from hnas_nni.pictures.libvips import libvips, use_vips_threads
 from hnas_nni.pictures.picture import Picture
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:33, :47]
 
 
 pytestmark = pytest.mark.usefixtures("in_folder")

@@ -20,7 +20,7 @@ from hnas_nni.pictures.pillow import from_pillow
 from hnas_nni.pictures.reading import read_picture
 from hnas_nni.pictures.writing import write_rows
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:33, :47]
 _MAKE, _ORIENTATION, _COPYRIGHT = 271, 274, 33432
 _FOCAL_LENGTH, _WIDTH, _HEIGHT, _TAKEN = 37386, 40962, 40963, 36867
 _LATITUDE = {1: "N", 2: (47.0, 22.0, 12.5)}

@@ -20,7 +20,7 @@ from hnas_nni.pictures.picture import Picture
 from hnas_nni.pictures.pillow import from_pillow
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:280, :47]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:280, :47]
 """Of more rows than are converted at once."""
 
 

@@ -24,7 +24,7 @@ from hnas_nni.pictures.picture import Picture, in_8_bits
 from hnas_nni.pictures.pillow import from_pillow, to_pillow
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:33, :47]
 _PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 _PROFILES = {1: grey_profile(), 2: grey_profile(), 3: _PROFILE, 4: _PROFILE}
 """By the number of channels: a profile for RGB does not describe grey, and is not written into a grey file."""
@@ -88,7 +88,7 @@ def test_pictures_are_read_as_written(
 
 
 def test_png_files_are_about_as_small_as_pillows(tmp_path: Path) -> None:
-    photo = load_pairs("photos", 2, limit=1)[0].hr
+    photo = load_pairs("embedded:photos", 2, limit=1)[0].hr
     write_picture(Picture(photo), tmp_path / "ours.png", "PNG")
     Image.fromarray(photo).save(tmp_path / "pillow.png")
     assert (tmp_path / "ours.png").stat().st_size < 1.15 * (tmp_path / "pillow.png").stat().st_size

@@ -13,7 +13,7 @@ from hnas_nni.cli import main
 from hnas_nni.data import ImageError, bicubic_upsample, load_pairs, read_image
 from hnas_nni.pictures.reading import read_picture
 
-_PHOTO = load_pairs("photos", 2, limit=1)[0].lr[:33, :47]
+_PHOTO = load_pairs("embedded:photos", 2, limit=1)[0].lr[:33, :47]
 _COMPRESSIONS = [None, "deflate", "lzw", "packbits", "jpeg"]
 
 
@@ -33,7 +33,7 @@ def _state_longer(path: Path, tag: str) -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 @pytest.mark.parametrize("deep", [False, True])
 def test_an_opaque_picture_goes_into_formats_without_opacity(
-    in_folder: Path, mode: str, format: str, deep: bool
+    in_folder: None, mode: str, format: str, deep: bool
 ) -> None:
     opaque = Image.fromarray(_PHOTO).convert(mode)
     if deep:
@@ -53,7 +53,7 @@ def test_an_opaque_picture_goes_into_formats_without_opacity(
     assert difference.max() <= deep if format != "jpeg" else difference.mean() < 3
 
 
-def test_a_picture_with_one_transparent_pixel_does_not(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_with_one_transparent_pixel_does_not(in_folder: None, capsys: pytest.CaptureFixture[str]) -> None:
     image = Image.fromarray(_PHOTO).convert("RGBA")
     image.putpixel((3, 4), (0, 0, 0, 254))
     image.save("it.png")

@@ -34,7 +34,7 @@ def _comparison(pair: ImagePair) -> Comparison:
 @pytest.fixture(scope="module")
 def pairs() -> list[ImagePair]:
     """A wide and a tall part of photographs."""
-    first, second = load_pairs("photos", 2, limit=2)
+    first, second = load_pairs("embedded:photos", 2, limit=2)
     return [
         ImagePair("wide", first.lr[:60, :100], first.hr[:120, :200]),
         ImagePair("in/tall", second.lr[:100, :60], second.hr[:200, :120]),

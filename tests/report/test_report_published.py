@@ -16,7 +16,7 @@ from hnas_nni import HNAS_A, HNAS_B, HNAS_C
 from hnas_nni.cost import count
 from hnas_nni.report.page import write_report
 from hnas_nni.report.page.trade_off import trade_off_figure
-from hnas_nni.report.published_results import PUBLISHED_RESULTS
+from hnas_nni.report.published_results import PUBLISHED_RESULTS, TODAYS_REFERENCES
 from hnas_nni.searches.history import SearchHistory
 
 
@@ -107,9 +107,13 @@ def test_the_table_says_what_the_numbers_are(page: ReportPage, report: Path) -> 
         assert (row[2], row[3]) == (f"{result.gmacs:,.1f}", f"{result.kilo_params:,}K")
         psnr, ssim = result.scores["Set5"]
         assert (row[4], row[5]) == (f"{psnr:.2f}", f"{ssim:.4f}")
-    assert set(by_method) == {"Bicubic"}  # costs nothing
-    assert [row[1] for row in rows[len(numbered) :]] == ["HNAS-A", "HNAS-B", "HNAS-C", "winner at C = 64"]
-    assert rows[len(numbered)][3] == "974K"
+    todays = {result.method: f"{result.scores['Set5'][0]:.2f}" for result in TODAYS_REFERENCES}
+    assert set(by_method) == {"Bicubic", *todays}  # interpolation costs nothing, and today's have no mark
+    rows = rows[len(numbered) :]
+    assert {row[1]: row[4] for row in rows[: len(todays)]} == todays
+    rows = rows[len(todays) :]
+    assert [row[1] for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C", "winner at C = 64"]
+    assert rows[0][3] == "974K"
 
 
 def test_costs_far_from_the_searchs_own_make_a_logarithmic_axis(history: SearchHistory) -> None:

@@ -54,7 +54,7 @@ def test_batch_norm_gives_normalised_maps() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_every_architecture_starts_as_an_interpolation(scale: int) -> None:
     """Before any training, on a photograph: the worst of many is better than the best with torch's weights."""
-    pair = load_pairs("photos", scale, limit=1)[0]
+    pair = load_pairs("embedded:photos", scale, limit=1)[0]
     low, high = (torch.from_numpy(image).permute(2, 0, 1)[None] for image in (pair.lr, pair.hr))
     low, high = low[..., :48, :48].float() / 255, high[..., : 48 * scale, : 48 * scale]
     psnrs: dict[str, list[float]] = {"mean": [], "none": []}
@@ -71,7 +71,7 @@ def test_every_architecture_starts_as_an_interpolation(scale: int) -> None:
 @pytest.mark.slow
 def test_frozen_networks_are_as_good_as_their_paths() -> None:
     """Their nodes add up, and yet what the supernet has learnt is kept: here, to interpolate the photograph."""
-    pair = load_pairs("photos", 2, limit=1)[0]
+    pair = load_pairs("embedded:photos", 2, limit=1)[0]
     low, high = (torch.from_numpy(image).permute(2, 0, 1)[None] for image in (pair.lr, pair.hr))
     low, high = low[..., :48, :48].float() / 255, high[..., :96, :96]
     supernet = _supernet("mean", channels=8)

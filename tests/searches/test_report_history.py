@@ -190,7 +190,7 @@ def test_a_run_folder(tmp_path: Path) -> None:
     front = pareto_set([(entry.psnr, entry.gmacs) for entry in history.ranking])
     assert front == {place for place, row in enumerate(ranking) if row.pareto}
     assert history.versions["torch"] and history.command == "hnas search --epochs 40 --out run"
-    assert history.data == "photos"
+    assert history.data == "embedded:photos"
     assert (history.reward_weight, history.cost_scale) == (REWARD.weight, REWARD.cost_scale)
 
 
@@ -319,7 +319,7 @@ def test_settings_are_read_from_the_trials_command() -> None:
     stated = asdict(TrialSettings())
     defaults = {name: value for name, value in stated.items() if value is not None}
     # No budget, and a learning rate that is the space's.
-    assert set(stated) - set(defaults) == {"budget", "budget_params", "learning_rate"}
+    assert set(stated) - set(defaults) == {"budget", "budget_params", "budget_ms", "latency", "learning_rate"}
     assert trial_settings("python -m hnas_nni.trial") == {**defaults, "sharing": True}
     command = (
         "python -m hnas_nni.trial --layers=4 --layers 5 --data '/my photos' --no-sharing --lambda 0.2 --steps $STEPS"

@@ -138,11 +138,11 @@ def test_located_settings_mean_the_same_in_any_folder(tmp_path: Path, monkeypatc
     (tmp_path / "images").mkdir()
     (tmp_path / "it.safetensors").touch()
     monkeypatch.chdir(tmp_path)
-    settings = TrainingSettings(data=["images", "photos"], validation="images", init="it.safetensors")
-    assert settings.data == ("images", "photos")
+    settings = TrainingSettings(data=["images", "embedded:photos"], validation="images", init="it.safetensors")
+    assert settings.data == ("images", "embedded:photos")
     located = settings.located()
     images = str(tmp_path / "images")
-    assert (located.data, located.validation) == ((images, "photos"), images)
+    assert (located.data, located.validation) == ((images, "embedded:photos"), images)
     assert located.init == str(tmp_path / "it.safetensors")
     assert located == replace(located).located() == TrainingSettings(**json.loads(json.dumps(located.to_dict())))
 
@@ -150,6 +150,6 @@ def test_located_settings_mean_the_same_in_any_folder(tmp_path: Path, monkeypatc
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     for settings in OF_COMMANDS:
         message = _refusal(settings, "data", "nowhere")
-        assert message == '--data: nowhere: no such folder; give a folder of images, or "photos"'
+        assert message == '--data: nowhere: no such folder; give a folder of images, or "embedded:photos"'
     assert _refusal(TrainingSettings, "data", ()) == "--data: give at least one DIR"
     assert "no such file; give a model file" in _refusal(TrainingSettings, "init", str(tmp_path))

@@ -16,9 +16,11 @@ from hnas_nni import Genotype
 from hnas_nni.architecture.spaces import EFFICIENT, PAPER
 from hnas_nni.cli import main
 from hnas_nni.cost import CostTable, count
-from hnas_nni.latency import LatencyTable, check, measure
+from hnas_nni.latency import LatencyTable
+from hnas_nni.timing import check, measure
 from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.budget import Budget
+from hnas_nni.trial.pricing import costs_under
 from hnas_nni.trial.reward import JointReward
 from strategies import HierarchicalRL, HierarchicalTuner
 from strategies.budget import AffordableChoices
@@ -117,7 +119,7 @@ def test_what_was_measured_has_all_parts_and_adds_up_to_whole_networks(space: An
 def test_the_command_writes_a_table_that_a_search_takes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hnas_nni.latency._LEAST_SECONDS", 1e-6)
+    monkeypatch.setattr("hnas_nni.timing._LEAST_SECONDS", 1e-6)
     out = tmp_path / "paper.json"
     command = ["latency", "--space", "paper", "--channels", "3", "--size", "20x16", "--out", str(out)]
     assert main([*command, "--check", "1", "--device", "cpu"]) == 0
@@ -146,13 +148,13 @@ def test_tables_that_are_none_are_named_in_a_line(
         content = json.dumps(data)
     path.write_text(content)
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        Budget(milliseconds=5, latency=str(path)).cost(GENOTYPE)
+        costs_under(Budget(milliseconds=5, latency=str(path)))(GENOTYPE)
     assert "\n" not in str(caught.value)
 
 
 def test_a_table_of_another_space_or_scale_is_refused(table: Path) -> None:
     with pytest.raises(ValueError, match="of the efficient space at x2, and the search's is efficient at x3"):
-        Budget(milliseconds=5, latency=str(table), scale=3).cost(GENOTYPE)
+        costs_under(Budget(milliseconds=5, latency=str(table), scale=3))(GENOTYPE)
 
 
 @pytest.mark.parametrize("door", [HierarchicalTuner, HierarchicalRL, TrialSettings], ids=lambda door: door.__name__)

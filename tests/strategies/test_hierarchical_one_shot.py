@@ -56,7 +56,7 @@ def test_ranks_different_architectures_with_their_trained_weights() -> None:
     assert network.genotype == genotypes[0]
     assert torch.equal(network.tail.conv.weight, space.tail.conv.weight)
     # The reward is the measured one: that of the frozen network, with the cost of this very architecture.
-    low, high = fixed_patches(load_splits("photos", 2, patch_size=24, limit=2).validation, 2, 24, 4, seed=0)
+    low, high = fixed_patches(load_splits("embedded:photos", 2, patch_size=24, limit=2).validation, 2, 24, 4, seed=0)
     from hnas_nni.training.step import patch_psnr
     from hnas_nni.trial.reward import JointReward
 
@@ -85,7 +85,7 @@ def test_the_three_splits_are_used_as_in_the_paper() -> None:
 
     module.training_step, module.validation_step = on_training, on_validation
     _run(HierarchicalOneShot(architectures=2, candidates=2), evaluator)
-    splits = load_splits("photos", 2, patch_size=24, limit=2)
+    splits = load_splits("embedded:photos", 2, patch_size=24, limit=2)
     for name, pairs in (("weights", splits.weight), ("controller", splits.controller), ("validation", splits[2])):
         pixels = {tuple(pixel) for pair in pairs for pixel in pair.lr.reshape(-1, 3)}
         for batch in seen[name]:

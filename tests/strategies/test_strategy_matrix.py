@@ -80,7 +80,7 @@ def test_multi_trial_strategy(name: str, super_resolution: Callable[..., Any]) -
 
 def reward_with_shared_weights(space: HNASSpace, sample: Any) -> float:
     """Reward of an architecture with the weights that it has in a supernet."""
-    low, high = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).controller, 2, 24, 2, 3)
+    low, high = fixed_patches(load_splits("embedded:photos", 2, patch_size=24, seed=3, limit=1).controller, 2, 24, 2, 3)
     network = space.freeze(sample)
     gmacs = cost_table(2, CHANNELS, LAYERS)(network.genotype).gmacs
     return REWARD(patch_psnr(network, low, high, 2, 2), gmacs)

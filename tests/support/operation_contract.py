@@ -102,7 +102,7 @@ def check_reach(genotype: Genotype, scale: int) -> None:
 
 
 def check_tiles(genotype: Genotype, scale: int) -> None:
-    photo = (load_pairs("photos", 2, limit=1)[0].lr[:50, :41] / 255).astype(np.float32)
+    photo = (load_pairs("embedded:photos", 2, limit=1)[0].lr[:50, :41] / 255).astype(np.float32)
     model = NetworkModel(lively_network(genotype, scale, LAYERS))
     assert model.is_local == is_local(genotype)
     if model.is_local:
@@ -111,7 +111,7 @@ def check_tiles(genotype: Genotype, scale: int) -> None:
 
 def check_first_weights(genotype: Genotype) -> None:
     """Before any training the network is close to an interpolation of a photograph."""
-    pair = load_pairs("photos", 2, limit=1)[0]
+    pair = load_pairs("embedded:photos", 2, limit=1)[0]
     low, high = (torch.from_numpy(image).permute(2, 0, 1)[None] for image in (pair.lr, pair.hr))
     low, high = low[..., :32, :32].float() / 255, high[..., :64, :64]
     torch.manual_seed(0)

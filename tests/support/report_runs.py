@@ -32,7 +32,9 @@ def write_run(
     """
     run = SearchFolder(path)
     settings = {**SIZES, "reward_lambda": REWARD.weight, "cost_scale": REWARD.cost_scale, "epochs": EPOCHS, "seed": 3}
-    run.create({**settings, "data": ["photos"], "note": "<b>&</b></script>"}, "hnas search --epochs 40 --out run")
+    run.create(
+        {**settings, "data": ["embedded:photos"], "note": "<b>&</b></script>"}, "hnas search --epochs 40 --out run"
+    )
     if epochs:
         numbers = range(1, epochs + 1)
         run.write_measured([entry for number in numbers for entry in _measured(number)])

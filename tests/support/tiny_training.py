@@ -36,10 +36,10 @@ def train_by_hand(settings: TrainingSettings, ranks: int = 1) -> list[dict[str, 
     With several ranks a batch is what all of them draw, one after another.
     """
     if settings.validation is None:
-        splits = load_splits("photos", settings.scale, patch_size=settings.patch)
+        splits = load_splits("embedded:photos", settings.scale, patch_size=settings.patch)
         pairs: Sequence[ImagePair] = splits.weight + splits.controller
     else:
-        pairs = load_pairs("photos", settings.scale)
+        pairs = load_pairs("embedded:photos", settings.scale)
     torch.manual_seed(settings.seed)
     network: HNASNetwork = GENOTYPE.build(settings.scale, settings.channels, settings.layers)
     optimizer = Adam()

@@ -30,8 +30,12 @@ SETTINGS = TrainingSettings(**TINY)
 
 def train_by_hand(settings: TrainingSettings, decay: float = 0.0) -> dict[str, torch.Tensor]:
     """The steps of a training one after the other, without Lightning; returns the weights, or their average."""
-    splits = load_splits("photos", settings.scale, patch_size=settings.patch)
-    pairs = splits.weight + splits.controller if settings.validation is None else load_pairs("photos", settings.scale)
+    splits = load_splits("embedded:photos", settings.scale, patch_size=settings.patch)
+    pairs = (
+        splits.weight + splits.controller
+        if settings.validation is None
+        else load_pairs("embedded:photos", settings.scale)
+    )
     torch.manual_seed(settings.seed)
     network = GENOTYPE.build(settings.scale)
     expand(network)

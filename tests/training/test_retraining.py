@@ -70,7 +70,7 @@ def test_figures_are_those_of_the_written_network_on_whole_images(tiny: Training
     assert best["validation_psnr"] == max(measured[1:])
     network = load(training.weights)
     psnrs, ssims = [], []
-    for pair in load_splits("photos", 2).validation:
+    for pair in load_splits("embedded:photos", 2).validation:
         with torch.no_grad():
             sr = network(torch.from_numpy(pair.lr).permute(2, 0, 1)[None] / 255)[0].clamp(0, 1)
         image = (sr * 255).round().byte().permute(1, 2, 0).numpy()

@@ -82,7 +82,7 @@ def test_cosine_goes_from_first_to_last() -> None:
 
 
 def test_patch_psnr_is_that_of_the_patches_mean_squared_error() -> None:
-    splits = load_splits("photos", 2, patch_size=48)
+    splits = load_splits("embedded:photos", 2, patch_size=48)
     low, high = fixed_patches(splits.controller, 2, 48, 6)
     network = _network()
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_patch_psnr_is_that_of_the_patches_mean_squared_error() -> None:
 
 
 def test_training_on_photographs_learns() -> None:
-    splits = load_splits("photos", 2, patch_size=48)
+    splits = load_splits("embedded:photos", 2, patch_size=48)
     sampler = PatchSampler(splits.weight, 2, 48, "cpu", 0)
     low, high = fixed_patches(splits.controller, 2, 48, 8)
     network, optimizer = _network(3), Adam()

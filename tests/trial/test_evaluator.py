@@ -115,7 +115,7 @@ def test_trained_network_has_the_reported_figures(super_resolution: Make, monkey
     result = evaluator.evaluate(network)
     assert not torch.equal(network.tail.conv.weight, before)
     cost = count(network.genotype, 2, CHANNELS, LAYERS)
-    patches = fixed_patches(load_splits("photos", 2, patch_size=24, seed=3, limit=1).validation, 2, 24, 4, 3)
+    patches = fixed_patches(load_splits("embedded:photos", 2, patch_size=24, seed=3, limit=1).validation, 2, 24, 4, 3)
     assert result.psnr == same_psnr(psnr_by_hand(network, *patches))
     assert (result.gmacs, result.params) == (cost.macs / 1e9, cost.params)
     assert result.reward == JointReward()(result.psnr, result.gmacs)
@@ -199,7 +199,7 @@ def test_strategies_that_train_on_validation_batches_get_the_controller_split(
     strategy = getattr(nni_strategies, name)()
     engine = SequentialExecutionEngine()
     strategy(RawFormatModelSpace.from_model(model, evaluator), engine)
-    splits = load_splits("photos", 2, patch_size=24, seed=3, limit=1)
+    splits = load_splits("embedded:photos", 2, patch_size=24, seed=3, limit=1)
     sources = [{tuple(pixel) for pixel in split[0].lr.reshape(-1, 3)} for split in (splits.controller, splits.weight)]
     trained = [images for images, _ in seen if len(images) == 2]
     # The architecture's step and the weights' step take turns; a patch has pixels of its split alone.

@@ -69,7 +69,7 @@ def of_stage(folder: Path | None, number: int, steps: int, *, trial: int = 0) ->
 
 
 def measured() -> tuple[torch.Tensor, torch.Tensor]:
-    splits = load_splits("photos", 2, patch_size=24, seed=0, limit=2)
+    splits = load_splits("embedded:photos", 2, patch_size=24, seed=0, limit=2)
     return fixed_patches(splits.validation, 2, 24, 6, 0)
 
 

@@ -162,7 +162,9 @@ def _worse(entry: MeasuredArchitecture) -> tuple[int, float]:
 def _model_of(trial: Trial) -> Path | None:
     """Return the model file that a trial has left of its architecture."""
     model = None if trial.folder is None else trial.folder / MODEL_FILE
-    return model if model is not None and model.is_file() and read_header(model).genotype == trial.genotype else None
+    return (
+        model if model is not None and model.is_file() and read_header(model).architecture == trial.genotype else None
+    )
 
 
 def _why_nothing_finished(trials: Sequence[Trial]) -> str:

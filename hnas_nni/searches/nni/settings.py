@@ -10,6 +10,7 @@ from hnas_nni.architecture.spaces import DEPTH_LABEL, POSITION_LABEL, WIDTH_LABE
 from hnas_nni.searches.places import portable, portable_command
 from hnas_nni.searches.record import Trial
 from hnas_nni.searches.search_folder import SearchFolder
+from hnas_nni.settings import EMBEDDED
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
@@ -103,8 +104,8 @@ def data_of(settings: Mapping[str, Any]) -> str:
     data = settings.get("data")
     if data is None:
         return "unknown (not the trial of hnas-nni)"
-    if data in ("photos", ["photos"]):
-        return "the photographs that come along (photos)"
+    if data in (EMBEDDED, [EMBEDDED]):
+        return f"the photographs that come along ({EMBEDDED})"
     return ", ".join(map(str, portable(data))) if isinstance(data, list) else str(portable(data))
 
 

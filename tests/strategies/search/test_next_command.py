@@ -17,10 +17,10 @@ def test_the_training_goes_on_with_what_was_searched(miniature: bool, tmp_path: 
     data = tmp_path / "my photos"
     data.mkdir()
     make = SearchSettings.miniature if miniature else SearchSettings
-    settings = make(data=(str(data), "photos"), validation=str(data), scale=4, channels=10)
+    settings = make(data=(str(data), "embedded:photos"), validation=str(data), scale=4, channels=10)
     words = shlex.split(training_command(tmp_path / "winner.json", settings, miniature))
     options = make_parser().parse_args(words[1:])
     assert (options.scale, options.channels, options.layers) == (4, 10, settings.layers)
-    assert options.data == [str(data), "photos"] and options.validation == str(data)
+    assert options.data == [str(data), "embedded:photos"] and options.validation == str(data)
     assert options.miniature is miniature
     assert options.genotype == str(tmp_path / "winner.json")
