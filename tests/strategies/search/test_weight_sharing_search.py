@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from options import with_options
 from PIL import Image
 from rounding import same_psnr
 from safetensors.torch import load_file
@@ -262,13 +263,16 @@ def test_bad_data_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture
     run = tmp_path / "run"
     for folder in ("empty", "small", "broken"):
         for skip in ([], ["--skip-unusable"]):
-            assert main(["search", *options, *skip, "--data", str(tmp_path / folder), "--out", str(run)]) == 2
+            assert (
+                main(["search", *with_options(options, *skip, "--data", str(tmp_path / folder), "--out", str(run))])
+                == 2
+            )
             assert folder in capsys.readouterr().err.splitlines()[-1]
             assert not run.exists()
     for number in range(4, 9):
         noise = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         Image.fromarray(noise).save(broken / f"{number}.png")
-    arguments = ["search", *options, "--data", str(broken), "--limit", "0", "--out", str(run)]
+    arguments = ["search", *with_options(options, "--data", str(broken), "--limit", "0", "--out", str(run))]
     assert main(arguments) == 2
     message = "not an image that Pillow knows; mend or remove it, or give --skip-unusable"
     assert message in capsys.readouterr().err.splitlines()[-1]
@@ -280,7 +284,7 @@ def test_other_settings_and_other_folders_are_refused(
     finished: Path, options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
-    assert main(["search", *options, "--lambda", "0.9", "--out", str(finished)]) == 2
+    assert main(["search", *with_options(options, "--lambda", "0.9"), "--out", str(finished)]) == 2
     assert "holds a search with --lambda 0.6, not 0.9" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     (tmp_path / "notes.txt").write_text("mine")
