@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.architecture.paper import published
+from hnas_nni.architecture.paper import PAPER_NETWORKS, published
 from hnas_nni.architecture.peers import PEERS, find_peer
 
 GENOTYPE_HELP = (
@@ -87,6 +87,9 @@ def read_architecture(name: str) -> NamedArchitecture:
 
         genotype, sizes = open_search(search or None).find(one)
         return NamedArchitecture(genotype, sizes.get("scale"), sizes.get("channels"), sizes.get("layers"))
+    if not Path(name).suffix and "/" not in name:  # the help is too long for the names to be seen
+        known = ", ".join([*PAPER_NETWORKS, *PEERS])
+        raise FileNotFoundError(f"{name}: no such file or network; known are {known}")
     raise FileNotFoundError(f"{name}: no such file; give {GENOTYPE_HELP}")
 
 

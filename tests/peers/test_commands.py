@@ -103,7 +103,7 @@ def test_export_as_onnx(trained: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "CARM", "--out", "out"], "CARM: no such file; give a genotype's JSON file"),
+        (["train", "CARM", "--out", "out"], "CARM: no such file or network; known are HNAS-A"),
         (["train", "CARN", "--channels", "32", "--out", "out"], "--channels: the architecture itself has channels 64"),
         (["train", "FALSR-A", "--scale", "3", "--out", "out", "-q"], "scale: FALSR-A is not defined for 3; give 2"),
         (["show", "CARN", "--out", "it.svg"], "CARN: has no cells to draw"),
