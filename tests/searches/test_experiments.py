@@ -112,6 +112,21 @@ def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
         Experiment(Path("made"), trials).ranking()
 
 
+def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: Path) -> None:
+    """What NNI writes where the machine is so busy that its tuner needs more than ten seconds."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "nnimanager.log").write_text(
+        "[2026-11-27 00:28:18] ERROR (NNIManager) Error: tuner_command_channel: Tuner did not connect in 10 seconds. "
+        "Please check tuner (dispatcher) log.\n    at Timeout._onTimeout (tuner_command_channel.js:47:41)\n"
+    )
+    with pytest.raises(
+        ExperimentError, match="ended before its first trial: .*did not connect in 10 seconds"
+    ) as caught:
+        Experiment(tmp_path).ranking()
+    assert str(caught.value).endswith("; start it again when the machine is less busy")
+    assert "\n" not in str(caught.value)
+
+
 def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(finished_search.home))
     expected = finished_search.directory.resolve()

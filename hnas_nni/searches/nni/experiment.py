@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.foreign_text import read_text
 from hnas_nni.network.model_header import MODEL_FILE, read_header
 from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.nni.database import ExperimentError
@@ -94,7 +96,7 @@ class Experiment:
         count.
         """
         if not self.finished:
-            raise ExperimentError(_why_nothing_finished(self.trials))
+            raise ExperimentError(_why_nothing_finished(self.trials, self.path))
         kept = [entry for entry in self.finished if reward_weight in (None, entry.reward_weight)]
         if not kept:
             known = ", ".join(f"{weight:g}" for weight in self.reward_weights) or "not known"
@@ -167,7 +169,22 @@ def _model_of(trial: Trial) -> Path | None:
     )
 
 
-def _why_nothing_finished(trials: Sequence[Trial]) -> str:
+_ERROR_OF_THE_MANAGER = re.compile(r" ERROR \(NNIManager\) (?:Error: )?(.+)")
+
+
+def _managers_error(folder: Path) -> str | None:
+    """Return what NNI's manager ended with, None if its log tells of nothing."""
+    try:
+        found = _ERROR_OF_THE_MANAGER.search(read_text(folder / "log" / "nnimanager.log"))
+    except (OSError, ValueError):
+        return None
+    return None if found is None else found[1].strip().rstrip(".")
+
+
+def _why_nothing_finished(trials: Sequence[Trial], folder: Path) -> str:
+    if not trials and (error := _managers_error(folder)) is not None:
+        remedy = "start it again when the machine is less busy" if "did not connect" in error else "mend that"
+        return f"experiment {folder.name} ended before its first trial: {error}; {remedy}"
     if not trials:
         return "no trial has started yet; wait until the search has finished some, or see `nnictl log stderr`"
     states = ", ".join(f"{number} {status}" for status, number in Counter(t.status for t in trials).items())
