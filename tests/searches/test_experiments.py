@@ -120,7 +120,7 @@ def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: P
         "Please check tuner (dispatcher) log.\n    at Timeout._onTimeout (tuner_command_channel.js:47:41)\n"
     )
     with pytest.raises(
-        ExperimentError, match="ended before its first trial: .*did not connect in 10 seconds"
+        ExperimentError, match=r"ended before its first trial: .*did not connect in 10 seconds"
     ) as caught:
         Experiment(tmp_path).ranking()
     assert str(caught.value).endswith("; start it again when the machine is less busy")
