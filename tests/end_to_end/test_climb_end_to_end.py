@@ -87,7 +87,7 @@ def test_the_winner_is_the_network_of_the_last_stage(
     network = load(weights)
     assert network.genotype == Genotype.from_string(last["genotype"])
     splits = load_splits("embedded:photos", 2, patch_size=SETTINGS.patch, seed=0, limit=SETTINGS.limit)
-    low, high = fixed_patches(splits.controller, 2, SETTINGS.patch, SETTINGS.measured_patches, 0)
+    low, high = fixed_patches(splits.validation, 2, SETTINGS.patch, SETTINGS.measured_patches, 0)
     assert patch_psnr(network, low, high, 2) == same_psnr(last["psnr"])
     assert network(torch.rand(1, 3, 10, 12)).shape == (1, 3, 20, 24)
     first = next(line for line in printed.splitlines() if line.strip().startswith("1 "))

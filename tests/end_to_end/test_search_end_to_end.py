@@ -102,7 +102,7 @@ def test_the_command_hands_over_a_winner_that_is_as_good_as_reported(
     assert network.genotype == winner
     splits = load_splits(SETTINGS.data, SETTINGS.scale, patch_size=SETTINGS.patch, seed=SETTINGS.seed)
     low, high = fixed_patches(
-        splits.controller, SETTINGS.scale, SETTINGS.patch, SETTINGS.measured_patches, SETTINGS.seed
+        splits.validation, SETTINGS.scale, SETTINGS.patch, SETTINGS.measured_patches, SETTINGS.seed
     )
     assert patch_psnr(network, low, high, SETTINGS.scale) == same_psnr(best["psnr"])
 
