@@ -213,7 +213,7 @@ def _found(text: str) -> Row:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is missing, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", help='folder of training images, or "photos" for those that come along')
+    parser.add_argument("--images", help='folder of training images, or "embedded:photos" for those that come along')
     parser.add_argument("--test", action="append", default=[], help="a test set; speed is measured on the first")
     parser.add_argument("--budgets", type=float, nargs="+", default=[1.0, 4.0, 16.0], help="in GMAC")
     parser.add_argument("--full", action="store_true", help="as published, in place of budgets")

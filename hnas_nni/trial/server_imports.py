@@ -29,6 +29,7 @@ MODULES = (
     "hnas_nni.cost",
     "hnas_nni.data",
     "hnas_nni.data.patches",
+    "hnas_nni.data.smaller_copies",
     "hnas_nni.data.splits",
     "hnas_nni.metrics",
     "hnas_nni.network.devices",
@@ -40,6 +41,7 @@ MODULES = (
     "hnas_nni.network.normal_operations",
     "hnas_nni.network.upsampling_operations",
     "hnas_nni.training.step",
+    "hnas_nni.trial.pricing",
     "hnas_nni.trial.shared_weights",
 )
 

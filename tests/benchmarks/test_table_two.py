@@ -18,7 +18,9 @@ def test_set(tmp_path: Path) -> Path:
     """A set of one small photograph."""
     folder = tmp_path / "Set5"
     folder.mkdir()
-    Image.fromarray(np.ascontiguousarray(load_pairs("photos", 2, limit=1)[0].hr[:48, :64])).save(folder / "photo.png")
+    Image.fromarray(np.ascontiguousarray(load_pairs("embedded:photos", 2, limit=1)[0].hr[:48, :64])).save(
+        folder / "photo.png"
+    )
     return folder
 
 
@@ -31,7 +33,7 @@ def test_a_few_steps(
     monkeypatch.setattr(table_two, "_by_onnxruntime", lambda *_: None)  # exports are tested elsewhere, and take long
     out = tmp_path / "results.jsonl"
     networks = ["--networks", "plain-stack", "FSRCNN", "found"]
-    made = ["--images", "photos", "--test", str(test_set), "--budgets", "1", "--steps", "2", *networks]
+    made = ["--images", "embedded:photos", "--test", str(test_set), "--budgets", "1", "--steps", "2", *networks]
     made += ["--found", "found=plain-stack", "--out", str(out)]
     table_two.main(made)
     rows = [json.loads(line) for line in out.read_text().splitlines()]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lively_networks import lively_network
+from options import with_options
 from PIL import Image
 
 from hnas_nni import HNAS_A, HNAS_B, load, save, upscale
@@ -139,7 +140,8 @@ def test_bad_input_is_one_line_and_writes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     before = sorted(folder.rglob("*"))
-    assert main(["compare", "--data", "set", "--out", "it.png", "first.safetensors", *arguments]) == 2
+    others = with_options(["--data", "set", "--out", "it.png"], *arguments)[: -len(arguments)]
+    assert main(["compare", *others, "first.safetensors", *arguments]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("hnas compare: error: ")

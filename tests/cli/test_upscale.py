@@ -101,7 +101,9 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(capsys: pytest.CaptureFixtu
     Path("in/broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     Path("in/text.jpg").write_text("no picture")
     Image.new("RGB", (9000, 1)).save("in/wide.webp")
-    Image.fromarray(_PHOTO).convert("RGBA").save("in/clear.png")
+    clear = Image.fromarray(_PHOTO).convert("RGBA")
+    clear.putpixel((0, 0), (0, 0, 0, 0))
+    clear.save("in/clear.png")
     Image.fromarray(_PHOTO).save("in/whole.png")
     assert main(["upscale", "bicubic", "--scale", "2", "in", "--out", "out"]) == 2
     printed = capsys.readouterr()
@@ -134,8 +136,8 @@ def test_replaces_only_by_force_and_never_the_source(capsys: pytest.CaptureFixtu
 def test_tiles_and_ensemble(model: Path) -> None:
     Image.fromarray(_PHOTO).save("it.png")
     results = []
-    for folder, options in (("whole", []), ("tiles", ["--tile", "9"]), ("mean", ["--self-ensemble"])):
-        assert main(["upscale", str(model), "it.png", "--out", folder, "--tile", "off", *options]) == 0
+    for folder, options in (("whole", ["off"]), ("tiles", ["9"]), ("mean", ["off", "--self-ensemble"])):
+        assert main(["upscale", str(model), "it.png", "--out", folder, "--tile", *options]) == 0
         results.append(np.asarray(Image.open(f"{folder}/it.png")).astype(int))
     assert np.abs(results[0] - results[1]).max() <= 1  # a rounding
     assert (results[0] != results[1]).mean() < 1e-3

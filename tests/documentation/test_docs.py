@@ -99,7 +99,8 @@ def test_commands_of_the_pages_are_accepted(page: Path, words: list[str], capsys
 def test_every_command_is_documented_with_an_example() -> None:
     shown = {tuple(words[1:2]) for _, words in _SCRIPTS if words[0] == "hnas"}
     assert shown == {(name,) for name in COMMANDS}
-    headings = re.findall(r"^## hnas (\w+)$", (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8"), re.M)
+    text = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## hnas ([\w-]+)$", text, re.M)
     assert headings == list(COMMANDS)
 
 
@@ -121,7 +122,7 @@ def test_options_commands_and_files_in_the_text_exist(page: Path) -> None:
     for code in re.findall(r"`([^`\n]+)`", _prose(page)):
         for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", code):
             assert option in known, f"{code}: there is no option {option}"
-        command = re.match(r"hnas ([a-z]\w*)", code)
+        command = re.match(r"hnas ([a-z][\w-]*)", code)
         assert command is None or command[1] in COMMANDS, code
         for name in _NAMED_FILE.findall(code):
             assert (REPOSITORY / name).is_file(), f"{code}: there is no such file"

@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small photograph in a folder of its own."""
     folder = tmp_path_factory.mktemp("images")
-    Image.fromarray(load_pairs("photos", 2, limit=1)[0].hr[:64, :80]).save(folder / "photo.png")
+    Image.fromarray(load_pairs("embedded:photos", 2, limit=1)[0].hr[:64, :80]).save(folder / "photo.png")
     return folder / "photo.png"
 
 
@@ -107,7 +107,7 @@ def test_export_as_onnx(trained: Path, tmp_path: Path) -> None:
         (["train", "CARN", "--channels", "32", "--out", "out"], "--channels: the architecture itself has channels 64"),
         (["train", "FALSR-A", "--scale", "3", "--out", "out", "-q"], "scale: FALSR-A is not defined for 3; give 2"),
         (["show", "CARN", "--out", "it.svg"], "CARN: has no cells to draw"),
-        (["evaluate", "CARN", "--data", "photos"], "CARN: is a network, and this takes its weights"),
+        (["evaluate", "CARN", "--data", "embedded:photos"], "CARN: is a network, and this takes its weights"),
     ],
 )
 def test_bad_input_is_one_line(

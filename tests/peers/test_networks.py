@@ -53,7 +53,7 @@ def test_every_parameter_learns(small: Small, peer: Peer, scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_is_matlabs(scale: int) -> None:
     """At the border too; what is left is the rounding between the two passes, and at the end."""
-    image = load_pairs("photos", 2, limit=1)[0].lr[:21, :30]
+    image = load_pairs("embedded:photos", 2, limit=1)[0].lr[:21, :30]
     found = bicubic(torch.from_numpy(image).permute(2, 0, 1)[None].double(), scale)[0].permute(1, 2, 0).numpy()
     inside = (found > 1) & (found < 254)
     assert np.abs(found - bicubic_upsample(image, scale))[inside].max() <= 1.2
