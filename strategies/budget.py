@@ -5,6 +5,9 @@ operation, in the upsampling cell also by whether it reads an input of the cell.
 choices made so far is known exactly, and a candidate is left out if even that costs more than the budget. Whatever is
 left has an architecture behind it: a controller that is shown it proposes nothing above the budget, and never gets
 stuck.
+
+In the efficient space the first node of a cell reads the block before it. A cell of which no node does leaves that
+block without a use, and of all others the nodes can be numbered so.
 """
 
 from __future__ import annotations
@@ -17,22 +20,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hnas_nni.architecture.cells import INPUT_NODES, input_label, operation_label
+from hnas_nni.architecture.cells import INPUT_NODES, LAST_BLOCK, input_label, operation_label
 from hnas_nni.architecture.operations import OPERATIONS
-from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
+from hnas_nni.architecture.spaces import DEPTH_LABEL, EFFICIENT, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
 from hnas_nni.cost import Cost, PartCosts
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.pricing import costs_under
-from strategies.layout import LayoutError, SpaceLayout
+from strategies.layout import Decision, LayoutError, SpaceLayout
 
 
 def affordable_choices(layout: SpaceLayout, budget: Budget | None) -> AffordableChoices | None:
     """Return what a budget leaves of a space; None if there is nothing to leave out.
 
-    Where the depth is a decision, positions behind the last block are left out even without a budget.
+    In the efficient space positions behind the last block and blocks without a use are left out without a budget too.
     """
     if budget is None:
-        if all(decision.label != DEPTH_LABEL for decision in layout.network) or _known_space(layout) is None:
+        if _known_space(layout) is not EFFICIENT:
             return None
         budget = Budget()
     return AffordableChoices(layout, budget)
@@ -77,7 +80,7 @@ class AffordableChoices:
                 step = self._operation_step(cell, decision.values, parts, picked)
             elif decision.kind == "input":
                 reads[decision.label] = column
-                step = _Step()
+                step = _Step(useful=_useful_sources(space, decision))
             else:
                 step = _Step(values=self._values(decision.label, decision.values))
             self._steps.append(step)
@@ -113,7 +116,9 @@ class AffordableChoices:
         choices
             What was picked so far, one (n,) for each decision before this one.
         """
-        return self._affordable(self._options(state, column, choices)).any(-1)
+        affordable = self._affordable(self._options(state, column, choices)).any(-1)
+        useful = self._steps[column].useful
+        return affordable if useful is None else affordable & useful
 
     def advance(self, state: Tensor, column: int, choices: Sequence[Tensor], picked: Tensor) -> Tensor:
         """Return the state once a decision is `picked`, (n,)."""
@@ -121,16 +126,19 @@ class AffordableChoices:
         return options[torch.arange(len(picked)), picked]
 
     def contains(self, choices: Tensor) -> Tensor:
-        """Return which architectures (n, D) fit the budget, (n,)."""
+        """Return which architectures (n, D) are left: they fit the budget and have a use for every block; (n,)."""
         state = self.start(len(choices))
+        left = torch.ones(len(choices), dtype=torch.bool)
         before: list[Tensor] = []
         for column, picked in enumerate(choices.T.cpu()):
+            useful = self._steps[column].useful
+            left = left if useful is None else left & useful[picked]
             state = self.advance(state, column, before, picked)
             before.append(picked)
-        return self._affordable(state).any(-1)
+        return left & self._affordable(state).any(-1)
 
     def enumerate(self) -> Iterator[tuple[int, ...]]:
-        """Yield all architectures that fit, as candidate indices, in counting order."""
+        """Yield all architectures that are left, as candidate indices, in counting order."""
 
         def walk(state: Tensor, before: list[Tensor]) -> Iterator[tuple[int, ...]]:
             column = len(before)
@@ -246,13 +254,21 @@ class _Step:
 
     An operation's `costs` are of shape (1 or 2, k, bounds, combinations): for an edge that reads an input of the cell
     and for one that reads an intermediate node, which the pick in column `source` tells. A decision of the network
-    level leaves combinations over: `values`, (k, combinations). The pick of an input `reads_for` an operation.
+    level leaves combinations over: `values`, (k, combinations). The pick of an input `reads_for` an operation; which
+    picks are `useful` whatever they cost, (k,), is None for all.
     """
 
     costs: Tensor | None = None
     source: int | None = None
     values: Tensor | None = None
     reads_for: _Step | None = None
+    useful: Tensor | None = None
+
+
+def _useful_sources(space: Space, decision: Decision) -> Tensor | None:
+    if space is not EFFICIENT or decision.node != INPUT_NODES or LAST_BLOCK not in decision.values:
+        return None
+    return torch.tensor([source == LAST_BLOCK for source in decision.values])
 
 
 def _space(layout: SpaceLayout) -> Space:

@@ -18,6 +18,7 @@ from strategies.layout import NETWORK_LEVEL
 from strategies.levels import SpaceChoices
 from strategies.policy_gradient import PolicyGradient
 from strategies.settings import CONTROLLER, PolicySettings
+from strategies.tried import Tried
 
 _ATTEMPTS = 50
 _STATISTICS_SAMPLES = 32
@@ -140,14 +141,17 @@ class SupernetPolicy:
         return [self._architecture(row) for row in choices.tolist()]
 
     def draw_distinct(self, n: int) -> list[Architecture]:
-        """Draw up to `n` different architectures; fewer if a settled policy keeps proposing the same."""
-        found: dict[tuple[int, ...], Architecture] = {}
+        """Draw up to `n` different networks; fewer if a settled policy keeps proposing the same."""
+        tried = Tried(self._choices.layout)
+        found: list[Architecture] = []
         for _ in range(_ATTEMPTS):
             for architecture in self.draw(n):
-                found.setdefault(architecture.choices, architecture)
+                if architecture.choices not in tried:
+                    tried.add(architecture.choices)
+                    found.append(architecture)
             if len(found) >= n:
                 break
-        return list(found.values())[:n]
+        return found[:n]
 
     def activate(self, architecture: Architecture) -> None:
         """Make the supernet run an architecture from now on."""

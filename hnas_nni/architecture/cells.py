@@ -11,6 +11,9 @@ from hnas_nni.foreign_text import shown
 INPUT_NODES = 2
 """Nodes 0 and 1 are the outputs of the second-last and the last block."""
 
+LAST_BLOCK = 1
+"""The node that is the output of the block before."""
+
 
 @dataclass(frozen=True)
 class CellShape:
