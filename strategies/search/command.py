@@ -22,6 +22,7 @@ from hnas_nni.cli.ranking import ranking_table
 from hnas_nni.searches.search_folder import WINNER
 from hnas_nni.settings.options import add_options, given, in_words
 from strategies.search.settings import MINIATURE, SearchSettings
+from strategies.search.sizes import decided_by_budget
 
 HELP = "search with shared weights (the paper's Algorithm 1)"
 
@@ -29,6 +30,8 @@ _SHOWN = 5
 _EXAMPLES = """\
 examples:
   hnas search --miniature --out runs/first                 a first search in minutes on a CPU, on embedded photographs
+  hnas search --space efficient --budget 4 --miniature --data photos/ --out runs/four
+                                                           at most 4 GMAC; C and L are those that fill it
   hnas search --data DIV2K/DIV2K_train_HR --validation Set5 --lambda 0.6 --out runs/b
                                                            the paper's scale, for a GPU
   hnas search --miniature --data photos/ --layers 8 --out runs/mine
@@ -59,9 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> SearchSettings:
-    """Return the settings that the options ask for."""
+    """Return the settings that the options ask for, and those that a budget decides."""
     make = SearchSettings.miniature if options.miniature else SearchSettings
-    return make(**given(options, SearchSettings))
+    said = given(options, SearchSettings)
+    return make(**decided_by_budget(make(**said), said), **said)
 
 
 def run(options: argparse.Namespace) -> None:
