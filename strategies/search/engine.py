@@ -263,6 +263,7 @@ class WeightSharingSearch:
         ranking = derive(
             self.policy, self.training, settings.reward(), settings.candidates, settings.rank_by, self._progress
         )
+        self.training.finish()
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.training.supernet.state_dict().items()}
         sizes = {name: str(getattr(settings, name)) for name in ("scale", "channels", "layers")}
         sizes |= {"space": settings.space, "normalization": settings.supernet_normalization}

@@ -12,6 +12,7 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import Cost, cost_table
 from hnas_nni.data.sources import ImagePair
 from hnas_nni.metrics import psnr_y_batch
+from hnas_nni.network.over_parameterised import collapse, expand
 from search_spaces import HNASSpace
 from search_spaces.path_training import PathTraining, make_path_supernet
 from strategies.search.settings import SearchSettings
@@ -19,8 +20,11 @@ from strategies.supernet_policy import Architecture, SupernetPolicy
 
 
 def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") -> HNASSpace:
-    """Make the path-sampled supernet of a search, its weights drawn by the seed."""
-    return make_path_supernet(
+    """Make the path-sampled supernet of a search, its weights drawn by the seed.
+
+    Convolutions that are to train as a product of two do so, as in the training of one network.
+    """
+    supernet = make_path_supernet(
         settings.scale,
         settings.channels,
         settings.layers,
@@ -29,6 +33,10 @@ def make_supernet(settings: SearchSettings, device: str | torch.device = "cpu") 
         device=device,
         space=settings.space,
     )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        expand(supernet)
+    return supernet
 
 
 _CPU_PIXELS = 4 * 96**2
@@ -90,6 +98,10 @@ class SupernetTraining:
     def cost(self, architecture: Architecture) -> Cost:
         """Return what the architecture costs, from the table."""
         return self._table(Genotype.from_sample(architecture.sample))
+
+    def finish(self) -> None:
+        """Leave the supernet as plain torch; it can't be trained on."""
+        collapse(self.supernet)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights and the optimizer's moments."""
