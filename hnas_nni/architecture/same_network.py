@@ -10,12 +10,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable
 
-from hnas_nni.architecture.cells import INPUT_NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, Edge
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.spaces import EFFICIENT
 
 _HANDS_ON = frozenset({"skip"})
 _HANDS_ON_AT_SCALE_1 = frozenset({"sub_pixel_3x3", "sub_pixel_1x1"})
+
+
+def hands_on(kind: str, edge: Edge) -> bool:
+    """Whether an edge of a cell of that kind does nothing but hand on what it reads."""
+    at_scale_1 = kind != "normal" and edge.source >= INPUT_NODES
+    return edge.operation in (_HANDS_ON_AT_SCALE_1 if at_scale_1 else _HANDS_ON)
 
 
 def network_key(genotype: Genotype) -> Hashable:
@@ -32,11 +38,7 @@ def network_key(genotype: Genotype) -> Hashable:
 
 def _cell_key(kind: str, cell: Cell) -> tuple[str, ...]:
     """Return the sums of what a cell's loose ends compute, the same whatever its operations' numbers are."""
-    works = [
-        node
-        for node, _, edge in cell.slots()
-        if edge.operation not in (_HANDS_ON if kind == "normal" or edge.source < INPUT_NODES else _HANDS_ON_AT_SCALE_1)
-    ]
+    works = [node for node, _, edge in cell.slots() if not hands_on(kind, edge)]
     # An operation is told from another of its kind by a number; which has which is no difference.
     numberings = itertools.permutations(range(len(works)))
     return min(_terms(cell, dict(zip(works, numbers, strict=True))) for numbers in numberings)

@@ -7,9 +7,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from hnas_nni.architecture.architecture import Architecture
-from hnas_nni.architecture.cells import INPUT_NODES, Cell, operation_label
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, Edge, operation_label
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.spaces import EFFICIENT, Space
 from hnas_nni.architecture.spaces import PAPER as PAPER_SPACE
 from hnas_nni.files import replacing
@@ -25,6 +24,7 @@ from hnas_nni.report.layout import (
     has_tail,
     input_names,
     lay_out,
+    shown_operation,
 )
 from hnas_nni.report.palette import (
     CELL_COLOURS,
@@ -184,7 +184,8 @@ def _draw_graph(canvas: Canvas, space: Space, name: str, layout: CellLayout, lef
 def _draw_edge(
     canvas: Canvas, cell: str, edge: EdgeLayout, left: float, bottom: float, nodes: list[tuple[float, float]]
 ) -> None:
-    colour = OPERATIONS[edge.operation].colour
+    operation = shown_operation(cell, Edge(edge.operation, edge.source))
+    colour = operation.colour
     lane, start = left + edge.lane, nodes[edge.source][1]
     x, y = left + edge.label[0], bottom + edge.label[1]
     label_right = x + LABEL_SIZE[0] / 2
@@ -196,7 +197,7 @@ def _draw_edge(
     upsamples = cell == "upsampling" and edge.source < INPUT_NODES
     name = operation_label(cell, edge.target, edge.slot)
     canvas.box(x, y, *LABEL_SIZE, colour, edge=INK if upsamples else PAPER, name=name)
-    canvas.text(x, y - 0.01, OPERATIONS[edge.operation].label, on=colour)
+    canvas.text(x, y - 0.01, operation.label, on=colour)
 
 
 def _draw_network(canvas: Canvas, genotype: Genotype, layers: int, left: float, right: float, top: float) -> None:

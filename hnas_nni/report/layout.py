@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hnas_nni.architecture.cells import INPUT_NODES, Cell
+from hnas_nni.architecture.cells import INPUT_NODES, Cell, Edge
 from hnas_nni.architecture.genotype import Genotype
+from hnas_nni.architecture.operation import Operation
+from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.same_network import hands_on
 from hnas_nni.architecture.spaces import EFFICIENT, Space
 
 INPUT_SIZE = (1.5, 0.36)
@@ -112,6 +115,11 @@ def lay_out(cell: Cell) -> CellLayout:
 def merging(cell: Cell) -> tuple[tuple[int, ...], str]:
     """Return which nodes make a cell's output, and how: all are concatenated, or the loose ends are added."""
     return (cell.loose_ends(), "add") if cell.edges_per_node == 1 else (cell.nodes, "concatenate")
+
+
+def shown_operation(kind: str, edge: Edge) -> Operation:
+    """Return what an edge of a cell of that kind is shown as: a skip where it does nothing but hand on a node."""
+    return OPERATIONS["skip" if hands_on(kind, edge) else edge.operation]
 
 
 def input_names(space: Space, kind: str) -> tuple[str, str]:

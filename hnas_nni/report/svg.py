@@ -34,7 +34,7 @@ _COMMANDS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: 
 def cells_svg(genotype: Genotype) -> dict[str, str]:
     """Return the pictures of the two cells, ``"normal"`` and ``"upsampling"``."""
     return {
-        name: _to_svg(draw_cell(name, cell, genotype.space), f"{name} cell: {'; '.join(cell_in_words(cell))}")
+        name: _to_svg(draw_cell(name, cell, genotype.space), f"{name} cell: {'; '.join(cell_in_words(name, cell))}")
         for name, cell in genotype.cells()
     }
 

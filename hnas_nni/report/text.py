@@ -8,10 +8,9 @@ from typing import cast
 from hnas_nni.architecture.architecture import Architecture
 from hnas_nni.architecture.cells import Cell
 from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
-from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.architecture.peers import Peer
 from hnas_nni.architecture.spaces import EFFICIENT
-from hnas_nni.report.layout import has_tail, merging
+from hnas_nni.report.layout import has_tail, merging, shown_operation
 
 _UPSAMPLE = "operations on nodes 0 and 1 upsample, the others keep the size"
 _TITLES = {
@@ -49,7 +48,7 @@ def describe(architecture: Architecture, layers: int = DEFAULT_LAYERS, *, strong
     genotype.check_layers(layers)
     for name, cell in genotype.cells():
         lines.append(strong(_TITLES[genotype.space.name][name]))
-        lines += [f"  {line}" for line in cell_in_words(cell)]
+        lines += [f"  {line}" for line in cell_in_words(name, cell)]
         nodes, merge = merging(cell)
         output = f"{merge}(nodes {', '.join(map(str, nodes))})" if len(nodes) > 1 else f"node {nodes[0]}"
         lines += [f"  output = {output}", ""]
@@ -59,11 +58,11 @@ def describe(architecture: Architecture, layers: int = DEFAULT_LAYERS, *, strong
     return "\n".join([*lines, f"  {line}"])
 
 
-def cell_in_words(cell: Cell) -> list[str]:
-    """Return the sum of each node of a cell, e.g. ``"node 2 = RCAB(node 1) + identity(node 0)"``."""
+def cell_in_words(kind: str, cell: Cell) -> list[str]:
+    """Return the sum of each node of a cell of that kind, e.g. ``"node 2 = RCAB(node 1) + identity(node 0)"``."""
     return [
         f"node {node} = "
-        + " + ".join(f"{OPERATIONS[edge.operation].label}(node {edge.source})" for edge in cell.incoming(node))
+        + " + ".join(f"{shown_operation(kind, edge).label}(node {edge.source})" for edge in cell.incoming(node))
         for node in cell.nodes
     ]
 

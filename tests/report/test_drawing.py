@@ -33,9 +33,12 @@ NAMED |= {f"efficient {seed}": Genotype.random(seed, space=EFFICIENT) for seed i
 
 
 def _edges(genotype: Genotype) -> dict[str, str]:
-    """Return the operation of each edge by the edge's label."""
+    """Return what each edge is shown as, by its label: what upsamples nothing in the efficient space is a skip."""
+    idle = genotype.space is EFFICIENT
     return {
-        operation_label(name, node, slot): edge.operation
+        operation_label(name, node, slot): "skip"
+        if idle and name == "upsampling" and edge.source > 1
+        else edge.operation
         for name, cell in genotype.cells()
         for node, slot, edge in cell.slots()
     }

@@ -19,6 +19,7 @@ from hnas_nni.report.page.literature import Literature
 from hnas_nni.report.page.sections import (
     architectures,
     capitalized,
+    cells_note,
     facts,
     family,
     lead,
@@ -104,6 +105,7 @@ def render_report(
         winner=winner,
         winner_title=winner_title(history),
         winner_name=capitalized(winner.name) if winner else "",
+        cells_note=cells_note(winner.genotype) if winner else "",
         winner_cells=cells_svg(winner.genotype) if winner else None,
         winner_network=network_svg(winner.genotype, layers) if winner else None,
         winner_text=describe(winner.genotype, layers) if winner else "",

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.architecture.spaces import EFFICIENT
+from hnas_nni.report.page.trade_off import letter
 from hnas_nni.report.svg import cells_svg
 from hnas_nni.report.text import cell_in_words
 from hnas_nni.searches.history import SearchHistory
@@ -59,6 +62,13 @@ def winner_title(history: SearchHistory) -> str:
     return "Winner so far" if history.provisional else "Winner"
 
 
+def cells_note(genotype: Genotype) -> str:
+    """Return how a block's output comes of its nodes."""
+    if genotype.space is EFFICIENT:
+        return "The nodes that no other node reads are added up to the block's output."
+    return "Each node adds two operations; the four sums are concatenated into the block's output."
+
+
 def tiles(history: SearchHistory) -> list[tuple[str, str, str]]:
     """Return the winner's figures as ``(label, value, unit)``."""
     winner = history.winner
@@ -102,7 +112,8 @@ def facts(history: SearchHistory) -> list[tuple[str, str]]:
     if history.reward_weight is not None:
         weight, scale = history.reward_weight, history.cost_scale
         cost = f"{1 - weight:.3g} · {scale:g} · GMAC" if scale is not None else f"{1 - weight:.3g} · cost"
-        shown.append(("Reward", f"{weight:g} · PSNR \u2212 {cost} (\u03bb = {weight:g})"))
+        joint = f"{weight:g} · PSNR \u2212 {cost} (\u03bb = {weight:g})"
+        shown.append(("Reward", "PSNR alone" if weight == 1 else joint))
     elif history.is_family:
         weights = ", ".join(f"{weight:g}" for weight in history.reward_weights)
         shown.append(("Reward", f"\u03bb = {weights}: compare rewards at the same \u03bb only"))
@@ -147,7 +158,7 @@ def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
     """Return the captions of the figures, by their names in the template."""
     trials = history.unit == "trial"
     where = (
-        "on fixed patches of the controller's images, after a short training"
+        "on fixed patches of the images that no trial trains on"
         if trials
         else "on the validation images, with the search's shared weights"
     )
@@ -159,6 +170,10 @@ def notes(history: SearchHistory, pictures: int) -> dict[str, str]:
     more = f" The first {drawn} have pictures." if drawn < len(history.ranking) else ""
     if history.measured:
         more += " Circles are architectures measured on the way, after an epoch, with the weights of then."
+    if history.comparators:
+        names = dict.fromkeys(comparator.name.partition(",")[0] for comparator in history.comparators)
+        squares = ", ".join(f"{letter(name)}: {name}" for name in names)
+        more += f" Squares were trained as long as the winner, on the same images: {squares}."
     one = "Each point is a trial; click one to see its cells below." if trials else "Each point is an epoch's mean."
     no_policy = "No result has been learnt yet." if not history.steps else "No history of the policy was found"
     if history.steps:
@@ -241,9 +256,8 @@ def architectures(history: SearchHistory, pictures: int) -> list[dict[str, Any]]
         if place < pictures or place >= first_published:
             document |= cells_svg(entry.genotype)
         else:
-            document["words"] = "\n".join(
-                line for name, cell in entry.genotype.cells() for line in [f"{name} cell", *cell_in_words(cell), ""]
-            )
+            words = [[f"{name} cell", *cell_in_words(name, cell), ""] for name, cell in entry.genotype.cells()]
+            document["words"] = "\n".join(line for lines in words for line in lines)
         shown.append(document)
     return shown
 

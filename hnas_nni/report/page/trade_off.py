@@ -54,7 +54,7 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
         marks = _marks(role, name, members)
         if role in ("paper", "comparator"):
             names = [architecture.name for _, architecture in members]
-            letters = [name.removeprefix("HNAS-")[0].upper() for name in names]
+            letters = [letter(name) for name in names]
             marks.update(mode="markers+text", text=letters, textposition="middle center", hovertext=names)
         figure.add_trace(marks)
     shown = [a.gmacs for _, a in placed if a.gmacs]
@@ -64,6 +64,11 @@ def trade_off_figure(history: SearchHistory, costs: Mapping[str, float] | None =
     finished(figure, 500)
     mark_costs(figure, costs, shown)
     return figure
+
+
+def letter(name: str) -> str:
+    """Return what marks a network of the paper or a comparator."""
+    return name.removeprefix("HNAS-")[0].upper()
 
 
 def _front(members: _Placed) -> Any:
