@@ -34,14 +34,15 @@ NAMED |= {f"efficient {seed}": Genotype.random(seed, space=EFFICIENT) for seed i
 
 def _edges(genotype: Genotype) -> dict[str, str]:
     """Return what each edge is shown as, by its label: what upsamples nothing in the efficient space is a skip."""
-    idle = genotype.space is EFFICIENT
     return {
-        operation_label(name, node, slot): "skip"
-        if idle and name == "upsampling" and edge.source > 1
-        else edge.operation
+        operation_label(name, node, slot): "skip" if _idle(genotype, name, edge.source) else edge.operation
         for name, cell in genotype.cells()
         for node, slot, edge in cell.slots()
     }
+
+
+def _idle(genotype: Genotype, cell: str, source: int) -> bool:
+    return genotype.space is EFFICIENT and cell == "upsampling" and source > 1
 
 
 def _text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
