@@ -3,11 +3,12 @@
     python benchmarks/at_equal_price.py --images BSDS500/train --test Set5 --test Set14 --out results.jsonl
 
 For each budget and seed: a search by trials as ``nnictl create --config config.yml`` runs it, successive halving
-included; random search, the same without a controller and without first proposals; the plain stack at its best width
-and depth, chosen by trainings of as many steps as the second rung's; the same of collapsible convolutions; ESPCN,
-FSRCNN and the paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images,
-steps and batches for all. Everything computes on one thread in this process. Each result is written at once, and what
-is in the file is not computed again; ``--table`` prints it.
+included; one with shared weights as ``hnas search --space efficient --budget`` runs it, resumable; random search by
+trials, the same without a controller and without first proposals; the plain stack at its best width and depth, chosen
+by trainings of as many steps as the second rung's; the same of collapsible convolutions; ESPCN, FSRCNN and the
+paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images, steps and
+batches for all. Everything computes on one thread in this process. Each result is written at once, and what is in the
+file is not computed again; ``--table`` prints it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from at_equal_price_parts.training import BATCH, PATCH, SCALE, Images, read
 from torch import nn
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
+from hnas_nni.architecture.spaces import EFFICIENT
 from hnas_nni.cost import cost_table, profile
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.trial import TrialSettings
@@ -40,9 +42,27 @@ from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.plain_stacks import plain_stacks as collapsible_stacks
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
+from strategies.search.command import quiet_imports
+from strategies.search.settings import SearchSettings
+from strategies.search.sizes import decided_by_budget
+
+quiet_imports()
+
+from strategies.search import WeightSharingSearch  # noqa: E402
 
 RUNGS = [[24, 400], [4, 1000]]
-_ROWS = ("found by trials", "plain stack", "random search", "ESPCN", "FSRCNN", "collapsible stack", "paper's cells")
+SHARED_EPOCHS = 50
+"""Of the search with shared weights: 2,500 steps of 16 patches, about the CPU time of the search by trials."""
+_ROWS = (
+    "found by trials",
+    "plain stack",
+    "random search",
+    "ESPCN",
+    "FSRCNN",
+    "collapsible stack",
+    "paper's cells",
+    "found with shared weights",
+)
 
 
 class Bench(Images):
@@ -99,11 +119,39 @@ def search(bench: Bench, budget: float, seed: int, evenly: bool) -> tuple[Genoty
     return best[1], time.process_time() - start
 
 
+def search_with_shared_weights(bench: Bench, budget: float, seed: int) -> tuple[Genotype, float]:
+    """Search with shared weights; returns the first of the ranking with its sizes, and the CPU seconds."""
+    start = time.process_time()
+    given = {
+        "data": (bench.options.images,),
+        "space": EFFICIENT.name,
+        "budget": budget,
+        "epochs": SHARED_EPOCHS,
+        "batch": BATCH,
+        "patch": PATCH,
+        "learning_rate": 1e-3,
+        "limit": bench.options.limit,
+        "seed": seed,
+        "threads": 1,
+        "device": "cpu",
+    }
+    settings = SearchSettings.miniature(**given)
+    settings = SearchSettings.miniature(**given, **decided_by_budget(settings, given))
+    folder = bench.out.with_suffix("") / f"shared weights, {budget:g} GMAC, seed {seed}"
+    folder.parent.mkdir(exist_ok=True)
+    found = WeightSharingSearch(settings, folder).run()[0].genotype
+    return replace(found, depth=settings.layers, width=settings.channels), time.process_time() - start
+
+
 def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     """Yield the rows of a budget and seed by name, and what finds the network of each."""
 
     def by_trials(evenly: bool) -> dict[str, Any]:
         genotype, seconds = search(bench, budget, seed, evenly)
+        return {"network": str(genotype), "search_seconds": round(seconds)}
+
+    def with_shared_weights() -> dict[str, Any]:
+        genotype, seconds = search_with_shared_weights(bench, budget, seed)
         return {"network": str(genotype), "search_seconds": round(seconds)}
 
     def best_of(networks: Iterator[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
@@ -121,6 +169,7 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
         lambda: best_of((str(stack), stack.build) for stack in collapsible_stacks(Budget(gmacs=budget))),
     )
     yield "random search", lambda: by_trials(evenly=True)
+    yield "found with shared weights", with_shared_weights
     yield "ESPCN", lambda: {"network": widest(espcn, budget, SCALE).name, "search_seconds": 0}
     yield "FSRCNN", lambda: {"network": widest(fsrcnn, budget, SCALE).name, "search_seconds": 0}
     yield "paper's cells", lambda: {"network": _paper(budget), "search_seconds": 0}
