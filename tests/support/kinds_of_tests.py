@@ -1,7 +1,8 @@
-"""What the markers of pyproject.toml say follows from the fixtures that a test uses, where it can."""
+"""Which markers of pyproject.toml follow from the fixtures that a test uses; in which order, and by how many, tests run."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 _FIXTURES = {"nni": {"run_experiment", "share_experiment"}, "browser": {"chromium", "browser"}}
 _ORDER = ("nni", "slow", "browser")
 """Files with such tests come first where workers share a run, lest one works on a long one after all others ended."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are cores, as some wait for NNI or a browser; at most four."""
+    return min(4, (os.cpu_count() or 1) + 1)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
