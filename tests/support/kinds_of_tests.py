@@ -1,4 +1,4 @@
-"""Which markers of pyproject.toml follow from the fixtures that a test uses; in which order, and by how many, tests run."""
+"""Which markers follow from the fixtures that a test uses; in which order, and by how many workers, tests run."""
 
 from __future__ import annotations
 
