@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hnas_nni.data.listing import DataError, ImageFiles, images_below
 from hnas_nni.data.low_resolution import smaller_copy
-from hnas_nni.data.paired_folders import belongs_to_a_pair, paired_files
+from hnas_nni.data.paired_folders import belongs_to_a_pair, hr_folder_of, paired_files
 from hnas_nni.settings import EMBEDDED
 
 _PHOTOS = {
@@ -80,6 +80,10 @@ def _photo(name: str) -> Path:
 
 def _plain(folder: Path) -> list[ImageFiles]:
     """Every image in the folder and its subfolders is HR."""
+    if hr := hr_folder_of(folder):
+        raise DataError(
+            f"{folder}: by its name has the LR images of {hr}, and would be taken for HR; give {hr}, or {hr.parent}"
+        )
     paths = images_below(folder)
     for path in paths:
         if belongs_to_a_pair(path, folder):

@@ -45,6 +45,16 @@ def belongs_to_a_pair(path: Path, folder: Path) -> bool:
     return bool(_SELFEXSR_FILE.fullmatch(path.stem)) or any(map(_ANY_LR_FOLDER.fullmatch, inside))
 
 
+def hr_folder_of(folder: Path) -> Path | None:
+    """Return the folder of HR images that a folder has the LR images of, by their names; None if it has none."""
+    folder = folder.resolve()
+    inner = _SCALE_FOLDER.fullmatch(folder.name) is not None
+    lr_folder = folder.parent if inner and _ANY_LR_FOLDER.fullmatch(folder.parent.name) else folder
+    if _ANY_LR_FOLDER.fullmatch(lr_folder.name) is None:
+        return None
+    return next((child for child in _folders_in(lr_folder.parent) if _HR_FOLDER.fullmatch(child.name)), None)
+
+
 def _selfexsr(folder: Path, scale: int) -> list[ImageFiles]:
     """``image_SRF_2/img_001_SRF_2_HR.png`` beside ``..._LR.png`` (Huang et al., CVPR 2015)."""
     scales = {int(match["scale"]) for child in folder.iterdir() if (match := _SELFEXSR_FOLDER.fullmatch(child.name))}

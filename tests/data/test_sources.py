@@ -134,6 +134,25 @@ def test_what_looks_like_a_pair_and_is_none_is_refused(
         assert len(load_pairs(tmp_path, 2)) == 3
 
 
+@pytest.mark.parametrize(
+    ("hr", "lr"), [("GTmod12", "LRbicx2"), ("HR", "LR"), ("A_HR", "A_LR_bicubic/X2"), ("HR", "LR_unknown/x2")]
+)
+def test_a_folder_of_lr_images_beside_their_hr_images_is_refused(
+    tmp_path: Path, crops: dict[str, np.ndarray], hr: str, lr: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(tmp_path / hr / "a.png", crops["eye"])
+    _save(tmp_path / lr / "a.png", bicubic_downsample(crops["eye"], 2))
+    with pytest.raises(DataError) as refused:
+        load_pairs(tmp_path / lr, 2)
+    assert str(refused.value).startswith(f"{tmp_path / lr}: ") and f"give {tmp_path / hr}" in str(refused.value)
+    monkeypatch.chdir(tmp_path / lr)
+    with pytest.raises(DataError, match="would be taken for HR"):
+        load_pairs(".", 2)
+    # Alone it may be anybody's folder.
+    (tmp_path / hr).rename(tmp_path / "other")
+    assert len(load_pairs(tmp_path / lr, 2)) == 1
+
+
 def test_edsr_layout_with_several_sets_asks_which(tmp_path: Path, crops: dict[str, np.ndarray]) -> None:
     for name in ("A", "B"):
         _save(tmp_path / f"{name}_HR" / "a.png", crops["eye"])
