@@ -40,6 +40,7 @@ from strategies.settings import (
     PolicySettings,
 )
 from strategies.successive_halving import SuccessiveHalving, read_rungs
+from strategies.trial_pictures import draw_trial
 from strategies.tuner_files import TunerFiles
 from strategies.tuner_progress import TunerProgress
 
@@ -303,13 +304,16 @@ elite_weight, candidates : optional
             return samples
 
     def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
-        """Learn from a trial's final result and save the state."""
+        """Learn from a trial's final result and save the state; leave a picture of its architecture in its folder."""
         with self._lock:
             self._begin_if_resumed()
             self._learn(parameters, value)
             self._save()
             self._progress.tell(parameters, value, self._reward_of(value))
             self._end_if_done()
+            trial, folder = kwargs.get("trial_job_id"), self._files.folder
+            if trial is not None and folder is not None:
+                draw_trial(folder.parent, trial, self._sample(parameters), self._search_space)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
         """Learn what a trial showed that was stopped early; count others that failed, which teach nothing."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from miniature_search import REWARD, SETTINGS, SIZES, TRIALS, final_metrics, miniature_config, policy_history
@@ -15,6 +16,7 @@ from nni_experiment import RunExperiment, RunningExperiment
 from rounding import same_psnr
 
 from hnas_nni import Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.cost import cost_table
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.network.model_file import load
@@ -66,6 +68,18 @@ def test_intermediate_results_are_rewards_and_end_in_the_final_one(
         assert results[-1] == {name: metric[name] for name in ("default", "psnr", "gain", "gmacs", "steps")}
         (read,) = (found for found in read_experiment(hnas_search.directory).trials if found.id == trial)
         assert read.intermediate == tuple(result["psnr"] for result in results)
+
+
+def test_each_trial_has_a_picture_of_its_architecture_beside_its_logs(
+    hnas_search: RunningExperiment, metrics: dict[str, dict[str, Any]]
+) -> None:
+    for trial in read_experiment(hnas_search.directory).trials:
+        assert trial.folder is not None
+        picture = ElementTree.parse(trial.folder / "cells.svg")
+        texts = {"".join(text.itertext()).strip() for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+        genotype = Genotype.from_string(metrics[trial.id]["genotype"])
+        edges = [edge for _, cell in genotype.cells() for edge in cell.edges]
+        assert {OPERATIONS[edge.operation].label for edge in edges} <= texts
 
 
 def test_trials_share_weights(hnas_search: RunningExperiment, metrics: dict[str, dict[str, Any]]) -> None:
