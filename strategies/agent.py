@@ -129,8 +129,23 @@ class SearchAgent:
                 choices = torch.cat([self._most_promising() for _ in range(number)])
         return controller.decode(choices)
 
-    def learn(self, sample: Mapping[str, Any], reward: float) -> dict[str, float] | None:
+    def propose_new(self, number: int = 1) -> list[dict[str, Any]]:
+        """Return architectures as :meth:`propose`, but fewer where nothing else is left than what was tried."""
+        before = len(self.seen)
+        proposed = self.propose(number)
+        return proposed[: len(self.seen) - before]  # what comes twice comes last
+
+    def learn(self, sample: Mapping[str, Any], reward: float, *, tried: bool = True) -> dict[str, float] | None:
         """Learn from an architecture's reward.
+
+        Parameters
+        ----------
+        sample
+            The architecture, label -> value.
+        reward
+            Its reward.
+        tried
+            False for one that another search tried, and that this one may still propose.
 
         Returns
         -------
@@ -147,7 +162,8 @@ class SearchAgent:
             stats = self.policy.update(choices, [reward])
         self.learnt[result_key(sample, reward)] += 1
         row = tuple(choices[0].tolist())
-        self.seen.add(row)
+        if tried:
+            self.seen.add(row)
         self._results = [*self._results, (row, reward)][-_MOST_RESULTS:]
         self._predictor_is_current = False
         return stats

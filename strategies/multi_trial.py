@@ -123,6 +123,7 @@ class HierarchicalRL(Strategy):
         self.give_up_after = give_up_after
         self._choices: SpaceChoices | None = None
         self._agent: SearchAgent | None = None
+        self._early_state: Mapping[str, Any] = {}
         # Models by their identity, as the engine's events hold the instance that was submitted.
         self._running: dict[int, tuple[ExecutableModelSpace, dict[str, Any]]] = {}
         # With several trials at a time NNI may tell the end of one by the parameters of another that still runs.
@@ -170,7 +171,7 @@ class HierarchicalRL(Strategy):
     def state_dict(self) -> dict[str, Any]:
         """Return all that the search goes on from; NNI saves it with the experiment, even where none has begun."""
         if self._agent is None:
-            return {}
+            return dict(self._early_state)
         with self._lock:
             running = [sample for _, sample in self._running.values()]
             return {
@@ -180,14 +181,18 @@ class HierarchicalRL(Strategy):
             }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from :meth:`state_dict`, after :meth:`initialize`.
+        """Go on from :meth:`state_dict`; before :meth:`initialize` it is kept until then.
 
         Raises
         ------
         ValueError
-            If the state is of another search space or another kind of controller.
+            If the state is of another search space or another kind of controller; :meth:`initialize` raises it of one
+            that was given before.
         """
         if not state_dict:
+            return
+        if self._agent is None:
+            self._early_state = state_dict
             return
         with self._lock:
             self.agent.load_state_dict(state_dict["agent"])
@@ -216,6 +221,7 @@ class HierarchicalRL(Strategy):
             conditioned=settings.conditioned,
             budget=self._bound(model_space),
         )
+        self.load_state_dict(self._early_state)
         mend_engine(engine)
         engine.register_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         engine.register_model_event_callback(ModelEventType.TrainingEnd, self._on_end)

@@ -10,19 +10,77 @@ import json
 import logging
 import os
 import urllib.request
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from nni.runtime.env_vars import dispatcher_env_vars
 
 _logger = logging.getLogger("nni.hnas")
 _TIMEOUT = 10.0
 _UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN")
+_STOPPED = ("EARLY_STOPPED", "USER_CANCELED")
+
+
+class StoppedTrial(NamedTuple):
+    """A trial that was stopped: by an assessor, because of the longest time of a trial, or by a person in the web UI.
+
+    Parameters
+    ----------
+    id
+        NNI's name of the trial.
+    record
+        What it ran and its last intermediate result, as "parameter" and "value".
+    """
+
+    id: str
+    record: dict[str, Any]
 
 
 def running_trials() -> int | None:
     """Return how many trials are waiting or running; None if there is no manager to ask."""
     jobs = _ask("trial-jobs")
     return None if jobs is None else sum(job["status"] in _UNDER_WAY for job in jobs)
+
+
+def started_parameters() -> list[Any]:
+    """Return the parameters of all trials of this experiment, also of earlier sessions; none without a manager."""
+    return list(_parameters(_ask("trial-jobs") or []).values())
+
+
+def _parameters(jobs: Any) -> dict[str, Any]:
+    """Return what trials were given, by the number of the parameters."""
+    noted = [json.loads(text) for job in jobs for text in job.get("hyperParameters", ())]
+    return {str(note["parameter_id"]): note["parameters"] for note in noted}
+
+
+def stopped_trials() -> list[StoppedTrial]:
+    """Return the trials that were stopped after they had reported something; none if there is no manager to ask.
+
+    What a trial ran is read off its reports, as NNI may have noted it with the parameters of another.
+    """
+    jobs = _ask("trial-jobs") or []
+    parameters = _parameters(jobs)
+    found = []
+    for job in jobs:
+        if job["status"] not in _STOPPED:
+            continue
+        reports = _ask(f"metric-data/{job['trialJobId']}") or []
+        reports = [report for report in reports if report["type"] == "PERIODICAL"]
+        if reports:
+            last = max(reports, key=lambda report: int(report["sequence"]))
+            # NNI keeps metrics as JSON that was dumped as JSON once more.
+            value = json.loads(json.loads(last["data"]))
+            record = {"parameter": parameters.get(str(last["parameterId"])), "value": value}
+            found.append(StoppedTrial(job["trialJobId"], record))
+    return found
+
+
+def restore_search_space(search_space: Mapping[str, Any]) -> None:
+    """Let the experiment have the space again that is searched; nothing without a manager."""
+    profile = _ask("experiment")
+    if profile is not None and profile["params"].get("searchSpace") != search_space:
+        profile["params"]["searchSpace"] = search_space
+        _ask("experiment?update_type=SEARCH_SPACE", profile)
 
 
 def end_experiment() -> None:

@@ -118,6 +118,15 @@ class SuccessiveHalving:
         if stage <= len(self.rungs):
             self._entries[stage - 1].setdefault(architecture, _Entry()).reward = reward
 
+    def stop(self, stage: int, architecture: str, reward: float) -> None:
+        """Note that a trial was stopped early: it keeps its place in the rung, but left no weights to go on from."""
+        self.finish(stage, architecture, reward)
+        self._failed.add(architecture)
+
+    def knows(self, stage: int, architecture: str) -> bool:
+        """Whether an architecture was started in a stage."""
+        return stage <= len(self.rungs) and architecture in self._entries[stage - 1]
+
     def fail(self, stage: int, architecture: str) -> None:
         """Note that a trial gave no result: another takes its place, and it does not go on."""
         self._entries[stage - 1].pop(architecture, None)
@@ -125,7 +134,7 @@ class SuccessiveHalving:
             self._failed.add(architecture)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rungs, the rewards of each stage by architecture, None where a trial runs, and what failed."""
+        """Return the rungs, the rewards of each stage by architecture, None where one runs, and what can't go on."""
         return {
             "rungs": [list(rung) for rung in self.rungs],
             "rewards": [{name: entry.reward for name, entry in entries.items()} for entries in self._entries],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import math
@@ -10,24 +9,27 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nni import NoMoreTrialError
 from nni.runtime.env_vars import dispatcher_env_vars
 from nni.tuner import Tuner
 
-from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.files import replacing
-from hnas_nni.foreign_text import as_number, cut
+from hnas_nni.foreign_text import as_number
 from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
+from strategies.imported import ImportedResult, read_record
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
-from strategies.nni_manager import end_experiment, running_trials
+from strategies.nni_manager import (
+    end_experiment,
+    restore_search_space,
+    running_trials,
+    started_parameters,
+    stopped_trials,
+)
 from strategies.settings import (
     GIVE_UP_AFTER,
     RUNGS,
@@ -38,6 +40,8 @@ from strategies.settings import (
     PolicySettings,
 )
 from strategies.successive_halving import SuccessiveHalving, read_rungs
+from strategies.trial_pictures import draw_trial
+from strategies.tuner_files import TunerFiles
 from strategies.tuner_progress import TunerProgress
 
 if TYPE_CHECKING:
@@ -45,10 +49,6 @@ if TYPE_CHECKING:
     from strategies.policy_gradient import PolicyGradient
 
 _logger = logging.getLogger("nni.hnas")
-
-STATE_FILE = "hierarchical_tuner.pt"
-HISTORY_FILE = "policy.jsonl"
-"""In the experiment's checkpoint folder: one line for each result that the policy learnt from."""
 
 _PROBES = 64
 """Architectures that the position's distribution is averaged over for the history."""
@@ -72,6 +72,9 @@ class HierarchicalTuner(Tuner):
     The controller samples the cells and then, given them, the network level. Each final result is one step of policy
     gradient under the policy of that moment, so results may come late, in any order and from any number of trials at
     a time. The defaults are those of :data:`SMALL_BUDGET`, made for some hundred trials.
+
+    No architecture is proposed twice; when there is no other left, the experiment ends. A trial that an assessor stops
+    teaches what it showed last.
 
     After every result the whole state is saved, whole or not at all, in the experiment's checkpoint folder. After a
     kill ``nnictl resume`` goes on with the same policy; results that came in but were not learnt yet are learnt then.
@@ -154,12 +157,18 @@ elite_weight, candidates : optional
                 raise ValueError("cost_scale: has no effect without lambda; give both or none")
         except ValueError as error:
             raise _refusal(f"classArgs: {error}") from error
+        self._files = TunerFiles()
         self._agent: SearchAgent | None = None
         rungs = self._settings.rungs
         self._halving = None if rungs is None else SuccessiveHalving(read_rungs("rungs", rungs))
+        self._search_space: Mapping[str, Any] = {}
+        self._resumed_space: Mapping[str, Any] | None = None
         self._running: dict[int, dict[str, Any]] = {}
+        self._stopped: set[str] = set()
+        self._stops_to_come = 0
         self._progress = TunerProgress(None if self._halving is None else self._halving.trials)
         self._failures = 0
+        self._exhausted = False
         self._ended = False
         # Trials end in another thread of NNI's dispatcher than the one that asks for new ones.
         self._lock = threading.Lock()
@@ -167,50 +176,93 @@ elite_weight, candidates : optional
     def update_search_space(self, search_space: Mapping[str, Any]) -> None:
         """Make the controller of a search space, and go on from the saved state if there is one.
 
-        The space can't be changed while the search runs; a change is logged as an error and ignored.
+        The space can't be changed once a search has begun, neither while it runs nor between two sessions: it stays as
+        it was, in NNI's configuration too, and a warning says so.
 
         Raises
         ------
         ValueError
-            If a choice is not categorical, `levels` do not fit the labels, or the saved state is that of another
-            space.
+            If a choice is not categorical, `levels` do not fit the labels, or the saved state is damaged or that of
+            another search.
         """
+        with self._lock:
+            if self._agent is None and self._resumed_space is None:
+                if dispatcher_env_vars.NNI_MODE == "resume":
+                    self._resumed_space = search_space
+                else:
+                    self._begin(search_space)
+            else:
+                self._begin_if_resumed()
+                self._keep_space(search_space)
+
+    def _begin_if_resumed(self) -> None:
+        """Begin where NNI resumes the experiment, which :meth:`update_search_space` must not wait for.
+
+        NNI starts again at once what ran before. Results that come while a tuner loads torch are lost to it, and NNI's
+        dispatcher then ends by a KeyError at the next one; after the answer NNI keeps to the order.
+        """
+        if self._resumed_space is not None:
+            search_space, self._resumed_space = self._resumed_space, None
+            self._begin(search_space)
+            self._know_again(started_parameters())
+
+    def _begin(self, search_space: Mapping[str, Any]) -> None:
+        """Make the controller, and go on from the saved state if there is one."""
         try:
-            network, cells = read_levels(self._settings.levels, search_space)
-            layout = SpaceLayout.from_search_space(search_space, network, cells)
+            state = self._files.read_state()
+            self._search_space = search_space if state is None else state.get("search_space", search_space)
+            self._make_agent()
         except ValueError as error:
             raise _refusal(str(error)) from error
-        with self._lock:
-            if self._agent is not None:
-                if layout != self._agent.layout:
-                    _logger.error("search space: it can't change during a search; start a new experiment")
-                return
-            import torch
+        try:
+            if state is not None:
+                self._restore(state)
+        except ValueError as error:
+            raise _refusal(f"{self._files.folder}: {error}") from error
+        self._keep_space(search_space)
 
-            from strategies.agent import SearchAgent
+    def _know_again(self, started: Sequence[Any]) -> None:
+        """Keep what earlier sessions have started from being proposed again: NNI itself goes on with what still ran."""
+        agent = self._require_agent()
+        for parameters in started:
+            try:
+                agent.mark_seen(read_record({"parameter": parameters, "value": None}, agent.layout).sample)
+            except ValueError:  # what a person gave in the web UI
+                continue
 
-            if dispatcher_env_vars.SDK_PROCESS == "dispatcher":
-                # The controller is small; more threads would only take the cores from the trials beside it.
-                torch.set_num_threads(1)
-            settings = self._settings
-            try:
-                self._agent = SearchAgent(
-                    layout,
-                    self._learning,
-                    seed=settings.seed,
-                    hidden_size=settings.hidden_size,
-                    conditioned=settings.conditioned,
-                    budget=self._budget,
-                    start_with_stacks=settings.start_with_stacks,
-                )
-            except ValueError as error:  # nothing fits the budget
-                raise _refusal(str(error)) from error
-            if self._halving is not None:
-                self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
-            try:
-                self._restore()
-            except ValueError as error:
-                raise _refusal(f"{self._folder()}: {error}") from error
+    def _make_agent(self) -> None:
+        network, cells = read_levels(self._settings.levels, self._search_space)
+        layout = SpaceLayout.from_search_space(self._search_space, network, cells)
+        import torch
+
+        from strategies.agent import SearchAgent
+
+        if dispatcher_env_vars.SDK_PROCESS == "dispatcher":
+            # The controller is small; more threads would only take the cores from the trials beside it.
+            torch.set_num_threads(1)
+        settings = self._settings
+        self._agent = SearchAgent(
+            layout,
+            self._learning,
+            seed=settings.seed,
+            hidden_size=settings.hidden_size,
+            conditioned=settings.conditioned,
+            budget=self._budget,
+            start_with_stacks=settings.start_with_stacks,
+        )
+        if self._halving is not None:
+            self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
+
+    def _keep_space(self, given: Mapping[str, Any]) -> None:
+        """Undo a change of the space, with a word to the user."""
+        if given == self._search_space:
+            return
+        warning = (
+            "search space: it can't change during a search and stays as it was; start a new experiment for another"
+        )
+        _logger.error(warning)
+        self._progress.say(f"HierarchicalTuner: {warning}")
+        restore_search_space(self._search_space)
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         """Sample one architecture.
@@ -228,70 +280,87 @@ elite_weight, candidates : optional
     def generate_multiple_parameters(self, parameter_id_list: list[int], **kwargs: Any) -> list[dict[str, Any]]:
         """Sample as many architectures as NNI wants, in one pass of the controller.
 
-        An empty list ends the experiment: all trials so far failed, or the last rung is under way.
+        Fewer come where no other is left or the last rung is under way, none where all trials so far failed; the
+        experiment then ends with the trials that run.
         """
         with self._lock:
+            self._begin_if_resumed()
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
             extra = {} if self._reward is None else reward_parameters(self._reward)
             if self._halving is None:
-                return [sample | extra for sample in self._require_agent().propose(len(parameter_id_list))]
+                proposals = iter(self._require_agent().propose_new(len(parameter_id_list)))
+            else:
+                proposals = self._climbing(self._halving)
             samples = []
-            for parameter_id in parameter_id_list:
-                sample = self._climb(self._halving)
-                if sample is None:
-                    self._end_if_done()
-                    break
+            for parameter_id, sample in zip(parameter_id_list, proposals, strict=False):
                 self._running[parameter_id] = sample | extra
                 samples.append(sample | extra)
-            self._save()
+            self._exhausted = len(samples) < len(parameter_id_list)
+            self._end_if_done()
+            if self._halving is not None:
+                self._save()
             return samples
 
     def receive_trial_result(self, parameter_id: int, parameters: dict[str, Any], value: Any, **kwargs: Any) -> None:
-        """Learn from a trial's final result and save the state."""
+        """Learn from a trial's final result and save the state; leave a picture of its architecture in its folder."""
         with self._lock:
+            self._begin_if_resumed()
             self._learn(parameters, value)
             self._save()
             self._progress.tell(parameters, value, self._reward_of(value))
             self._end_if_done()
+            trial, folder = kwargs.get("trial_job_id"), self._files.folder
+            if trial is not None and folder is not None:
+                draw_trial(folder.parent, trial, self._sample(parameters), self._search_space)
 
     def trial_end(self, parameter_id: int, success: bool, **kwargs: Any) -> None:
-        """Count failed trials; the policy learns nothing from them."""
+        """Learn what a trial showed that was stopped early; count others that failed, which teach nothing."""
         with self._lock:
+            self._begin_if_resumed()
             parameters = self._running.pop(parameter_id, None)
-            if not success:
+            if not success and not self._is_stop():
                 self._failures += 1
                 if self._halving is not None and parameters is not None:
                     self._halving.fail(parameters[STAGE], _key(self._sample(parameters)))
                     self._save()
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
+            self._end_if_done()
 
     def import_data(self, data: list[dict[str, Any]]) -> None:
         """Learn from finished trials: those of this experiment before it was resumed, or another one's.
 
-        What the saved state has learnt already is left out. NNI 3.0 pairs results with the parameters of other
-        trials as soon as two run at a time (``V3asV1`` hands parameters out in the order trials ask for them, but
-        stores them with the trials they were meant for), so the architecture is read from the result where our trial
-        has put it.
+        What the saved state has learnt already is left out, and with a warning what is none of this space or has no
+        finite reward. Rungs are climbed by the experiment's own trials alone, whose weights it has.
         """
         from strategies.agent import result_key
 
         with self._lock:
-            known = self._learnt.copy()
+            self._begin_if_resumed()
+            known, left_out = self._learnt.copy(), 0
             for record in data:
                 try:
-                    parameters, value = self._imported_parameters(record), record["value"]
-                    key = result_key(self._sample(parameters), self._reward_of(value))
-                    self._require_agent().layout.encode(self._sample(parameters))
-                except (ValueError, KeyError, TypeError) as error:
-                    _logger.warning("%s", cut(f"an imported result is none of this search and is left out: {error!r}"))
+                    imported = read_record(record, self._require_agent().layout)
+                    reward = self._reward_of(imported.value)
+                    if not math.isfinite(reward):
+                        raise ValueError("it has no finite reward")
+                except ValueError as error:
+                    left_out += 1
+                    _logger.warning("an imported result is none of this search and is left out: %s", error)
                     continue
-                self._tell_imported(parameters, value)
-                if known[key] and not self._later_stage(parameters):
+                ours = self._is_ours(imported)
+                if ours:
+                    self._go_on_with(imported, reward)
+                key = result_key(imported.sample, reward)
+                if imported.stage not in (None, 1):
+                    continue
+                if known[key]:
                     known[key] -= 1
                 else:
-                    self._learn(parameters, value)
+                    self._learn_reward(imported.sample, reward, tried=ours or self._halving is None)
+            if left_out:
+                self._progress.say(f"imported: {left_out} of {len(data)} results are none of this search and left out")
             self._save()
             self._end_if_done()
 
@@ -306,7 +375,7 @@ elite_weight, candidates : optional
 
     def _report_failure(self, callback: Callable[..., None] | None) -> None:
         """Say why the experiment ends, in the log of NNI's manager."""
-        reason = _last_trial_error(self._folder())
+        reason = self._files.last_trial_error()
         message = f"HierarchicalTuner: the first {self._failures} trials failed and none succeeded: {reason}"
         _logger.error(message)
         dispatcher = getattr(callback, "__self__", None)
@@ -348,49 +417,109 @@ elite_weight, candidates : optional
         halving.start(promotion.stage, _key(sample))
         return sample | Stage(promotion.stage, promotion.steps).to_nni()
 
+    def _climbing(self, halving: SuccessiveHalving) -> Iterator[dict[str, Any]]:
+        """Yield what to try next until all is under way; note each as running before the next."""
+        while (sample := self._climb(halving)) is not None:
+            yield sample
+
     def _end_if_done(self) -> None:
-        """Say what was found and end the experiment, once, when the last trial of the last rung has ended."""
-        if self._halving is not None and self._halving.done and not self._ended:
+        """Say what was found and end the experiment, once, when the last trial has its result or has ended."""
+        if self._ended:
+            return
+        if self._halving is not None:
+            done = self._halving.done
+        else:
+            # Earlier NNI would not start what it has been given and has not submitted yet.
+            done = self._exhausted and not self._running and not self._gives_up()
+            if done:
+                self._progress.say("nothing is left in the space that was not tried")
+        if done:
             self._ended = True
             self._progress.end()
             end_experiment()
 
-    def _tell_imported(self, parameters: Mapping[str, Any], value: Any) -> None:
-        """Tell of what came in between two sessions, or of a trial that NNI went on with; know again what was told."""
-        if self._halving is None or STAGE not in parameters:
-            return
-        reward = self._reward_of(value)
-        if (parameters[STAGE], _key(self._sample(parameters))) in self._halving.running:
-            self._progress.tell(parameters, value, reward)
+    def _is_stop(self) -> bool:
+        """Whether the trial that has just ended was stopped early; learn from all that were.
+
+        NNI may tell the end of one trial as that of another, so that only their number is certain.
+        """
+        for trial in stopped_trials():
+            if trial.id in self._stopped:
+                continue
+            self._stopped.add(trial.id)
+            try:
+                shown = read_record(trial.record, self._require_agent().layout)
+            except ValueError as error:  # parameters that a person gave in the web UI, for example
+                _logger.warning("trial %s was stopped and is none of this search: %s", trial.id, error)
+                continue
+            reward = self._reward_of(shown.value)
+            if math.isfinite(reward):
+                self._stops_to_come += 1
+                self._learn_stopped(shown, reward)
+        if self._stops_to_come == 0:
+            return False
+        self._stops_to_come -= 1
+        return True
+
+    def _learn_stopped(self, shown: ImportedResult, reward: float) -> None:
+        if self._halving is not None:
+            self._halving.stop(shown.stage or 1, _key(shown.sample), reward)
+        # Where NNI includes intermediate results it has told this one already, as if it were final.
+        if dispatcher_env_vars.NNI_INCLUDE_INTERMEDIATE_RESULTS != "true":
+            if shown.stage in (None, 1):
+                self._learn_reward(shown.sample, reward)
+            self._progress.tell(self._stage_parameters(shown.stage), shown.value, reward, stopped=True)
+        self._save()
+
+    def _stage_parameters(self, stage: int | None) -> dict[str, Any]:
+        """Return a stage as a trial's parameters say it."""
+        if self._halving is None or stage is None or stage > len(self._halving.rungs):
+            return {}
+        return Stage(stage, self._halving.rungs[stage - 1].steps).to_nni()
+
+    def _is_ours(self, imported: ImportedResult) -> bool:
+        """Whether a finished trial was one of the rungs of this experiment, with weights to go on from."""
+        if self._halving is None or imported.stage is None:
+            return False
+        if self._halving.knows(imported.stage, _key(imported.sample)):
+            return True
+        return self._files.has_weights_of(imported.sample)  # where the state was lost the weights tell
+
+    def _go_on_with(self, imported: ImportedResult, reward: float) -> None:
+        """Take a trial of the rungs in; tell of it if it ended between two sessions, or NNI went on with it."""
+        assert self._halving is not None and imported.stage is not None
+        stage = self._stage_parameters(imported.stage)
+        if (imported.stage, _key(imported.sample)) in self._halving.running:
+            self._progress.tell(stage, imported.value, reward)
         else:
-            self._progress.recall(parameters, value, reward)
+            self._progress.recall(stage, imported.value, reward)
+        self._halving.finish(imported.stage, _key(imported.sample), reward)
 
     def _later_stage(self, parameters: Mapping[str, Any]) -> bool:
         return parameters.get(STAGE, 1) > 1
 
     def _learn(self, parameters: Mapping[str, Any], value: Any) -> None:
         reward = self._reward_of(value)
-        if self._halving is not None and math.isfinite(reward):
-            self._halving.finish(parameters.get(STAGE, 1), _key(self._sample(parameters)), reward)
-        if self._later_stage(parameters):
-            return  # trained for longer: not comparable with what the policy has learnt
-        stats = self._require_agent().learn(self._sample(parameters), reward)
-        if stats is None:
+        if not math.isfinite(reward):
             _logger.warning("result %r has no finite reward and is left out", value)
+            return
+        sample = self._sample(parameters)
+        if self._halving is not None:
+            self._halving.finish(parameters.get(STAGE, 1), _key(sample), reward)
+        if not self._later_stage(parameters):
+            self._learn_reward(sample, reward)
+
+    def _learn_reward(self, sample: Mapping[str, Any], reward: float, *, tried: bool = True) -> None:
+        """Let the policy learn; from the first stage alone, as longer trainings are not comparable with it."""
+        stats = self._require_agent().learn(sample, reward, tried=tried)
+        if stats is None:
+            _logger.warning("a result above the budget is left out: %s", sample)
         else:
             self._record(reward, stats)
 
     def _sample(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The architecture alone, without what was added for the trial."""
         return {label: value for label, value in parameters.items() if label not in OF_TUNER}
-
-    def _imported_parameters(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        parameters, value = dict(record["parameter"]), record["value"]
-        if isinstance(value, Mapping) and "genotype" in value:
-            sample = Genotype.from_string(value["genotype"]).to_sample()
-            parameters |= {label: pick[0] if isinstance(pick, list) else pick for label, pick in sample.items()}
-            parameters |= {name: value[name] for name in (STAGE,) if name in value}
-        return parameters
 
     def _reward_of(self, value: Any) -> float:
         """The reward of a trial's final metric: under our own lambda where PSNR and cost are there."""
@@ -403,29 +532,18 @@ elite_weight, candidates : optional
         reward = as_number(value)
         return math.nan if reward is None else reward
 
-    def _folder(self) -> Path | None:
-        folder = os.environ.get("NNI_CHECKPOINT_DIRECTORY")
-        return Path(folder) if folder else None
-
     def _save(self) -> None:
-        folder = self._folder()
-        if folder is None:
-            return
-        from hnas_nni.network.state_file import save_state
-
         halving = None if self._halving is None else self._halving.state_dict()
-        state = {"agent": self._require_agent().state_dict(), "halving": halving}
-        with _going_on_without():
-            folder.mkdir(parents=True, exist_ok=True)
-            save_state(state, folder / STATE_FILE)
+        self._files.save_state(
+            {
+                "agent": self._require_agent().state_dict(),
+                "halving": halving,
+                "search_space": dict(self._search_space),
+                "stopped": sorted(self._stopped),
+            }
+        )
 
-    def _restore(self) -> None:
-        folder = self._folder()
-        if folder is None or not (folder / STATE_FILE).exists():
-            return
-        import torch
-
-        state = torch.load(folder / STATE_FILE, weights_only=True)
+    def _restore(self, state: Mapping[str, Any]) -> None:
         self._require_agent().load_state_dict(state["agent"])
         if (self._halving is None) != (state["halving"] is None):
             raise ValueError(
@@ -434,25 +552,13 @@ elite_weight, candidates : optional
         if self._halving is not None:
             self._halving.load_state_dict(state["halving"])
             self._progress.go_on(self._halving.finished)
-        self._forget_unsaved_history(folder)
-        _logger.info("went on from %s with %d results", folder / STATE_FILE, self._learnt.total())
-
-    def _forget_unsaved_history(self, folder: Path) -> None:
-        """Drop the history's lines of results that a kill kept from being saved; they are learnt again."""
-        history = folder / HISTORY_FILE
-        if not history.exists():
-            return
-        lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        kept = [line for line in whole if json.loads(line)["result"] <= self._learnt.total()]
-        if kept != lines:
-            with replacing(history) as temporary:
-                temporary.write_text("".join(kept), encoding="utf-8")
+        self._stopped = set(state.get("stopped", ()))
+        self._files.forget_unsaved_history(self._learnt.total())
+        _logger.info("went on from the saved state with %d results", self._learnt.total())
 
     def _record(self, reward: float, stats: Mapping[str, float]) -> None:
         """Append what the policy looks like now to the history."""
-        folder = self._folder()
-        if folder is None:
+        if self._files.folder is None:
             return
         import torch
 
@@ -462,10 +568,8 @@ elite_weight, candidates : optional
             label: [round(value, 4) for value in table.mean(dim=0).tolist()]
             for label, table in controller.network_probabilities(probes).items()
         }
-        line = {"result": self._learnt.total(), "reward": reward, **stats, "probabilities": probabilities}
-        with _going_on_without():
-            folder.mkdir(parents=True, exist_ok=True)
-            _append(folder / HISTORY_FILE, json.dumps(line) + "\n")
+        learnt = self._learnt.total()
+        self._files.add_to_history({"result": learnt, "reward": reward, **stats, "probabilities": probabilities})
 
 
 def _refusal(message: str) -> ValueError:
@@ -483,42 +587,6 @@ def _refusal(message: str) -> ValueError:
         channel._send(CommandType.Error, message)
         channel.disconnect()
     return ValueError(message)
-
-
-@contextmanager
-def _going_on_without() -> Iterator[None]:
-    """Let a search go on where its state can't be written, the disk being full for example: trials have their results.
-
-    An error would end NNI's dispatcher, and with it the experiment.
-    """
-    try:
-        yield
-    except OSError as error:
-        _logger.error("%s: %s; the search goes on, and after a resume learns again", error.filename, error.strerror)
-
-
-def _append(file: Path, line: str) -> None:
-    """Append a line to a file, all of it or nothing."""
-    with open(file, "ab", buffering=0) as stream:
-        before = stream.tell()
-        try:
-            written = stream.write(line.encode())
-            if written != len(line.encode()):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        except OSError as error:
-            stream.truncate(before)
-            raise OSError(error.errno, error.strerror, str(file)) from error
-
-
-def _last_trial_error(checkpoint_folder: Path | None) -> str:
-    """Return the last line that the latest trial wrote to its stderr, on this machine."""
-    logs = [] if checkpoint_folder is None else checkpoint_folder.parent.glob("environments/*/trials/*/trial.stderr")
-    for log in sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True):
-        if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
-            for line in reversed(lines):
-                if line.strip():
-                    return cut(line.strip())
-    return "see a trial's stderr for the reason"
 
 
 def _key(sample: Mapping[str, Any]) -> str:

@@ -30,10 +30,10 @@ class TunerProgress:
         """Go on after so many results of an earlier session."""
         self._results = results
 
-    def tell(self, parameters: Mapping[str, Any], value: Any, reward: float) -> None:
-        """Say what a trial's final result is, and the best so far."""
+    def tell(self, parameters: Mapping[str, Any], value: Any, reward: float, *, stopped: bool = False) -> None:
+        """Say what a trial's final result is, whether it is the best so far, or how far one came that was stopped."""
         self._results += 1
-        best = "   best so far" if self.recall(parameters, value, reward) else ""
+        best = "   stopped early" if stopped else "   best so far" if self.recall(parameters, value, reward) else ""
         of = f"/{self._trials}" if self._trials else ""
         stage = f"stage {parameters['stage']}, {parameters['steps']} steps: " if "stage" in parameters else ""
         _print(f"{self._results:4}{of}  {stage}{_result(value, reward)}{best}")
@@ -45,6 +45,10 @@ class TunerProgress:
         if best:
             self._best = place, _result(value, reward)
         return best
+
+    def say(self, line: str) -> None:
+        """Say what a person at the terminal should know."""
+        _print(line)
 
     def end(self) -> None:
         """Say what was found and what to do next."""

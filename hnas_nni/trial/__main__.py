@@ -28,7 +28,7 @@ from hnas_nni.foreign_text import cut
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.settings.options import OnceParser, add_options, given
 from hnas_nni.trial.client import OPTION
-from hnas_nni.trial.evaluation import Training, evaluate
+from hnas_nni.trial.evaluation import Training, TrialResult, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
 from hnas_nni.trial.final_result import note_final_result, noted_final_result
 from hnas_nni.trial.parameters import TrialParameters
@@ -88,8 +88,7 @@ def _run_by_hand(options: argparse.Namespace, settings: TrialSettings) -> None:
     reward = _reward(options, None)
     print(genotype, file=sys.stderr)
     training = Training(settings, None if options.no_sharing else options.shared_weights)
-    report = lambda psnr: print(f"PSNR {psnr:.3f} dB", file=sys.stderr)  # noqa: E731
-    result, network = evaluate(genotype, reward, training, report)
+    result, network = evaluate(genotype, reward, training, _print_psnr)
     if network is None:
         print(f"above the budget of {settings.bound()}: not trained", file=sys.stderr)
     elif options.output is not None:
@@ -119,12 +118,17 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
         shared_weights = experiment / FILE_NAME
     training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment)
     reward = _reward(options, parameters.reward)
-    result, network = evaluate(genotype, reward, training, nni.report_intermediate_result)
+    report = lambda result: nni.report_intermediate_result(result.on_the_way())  # noqa: E731
+    result, network = evaluate(genotype, reward, training, report)
     if network is not None:
         _save(network, options.output or folder)
     final = result.to_nni(genotype)
     note_final_result(folder, handed, final)
     nni.report_final_result(final)
+
+
+def _print_psnr(result: TrialResult) -> None:
+    print(f"PSNR {result.psnr:.3f} dB", file=sys.stderr)
 
 
 def _save(network: nn.Module, folder: Path) -> None:

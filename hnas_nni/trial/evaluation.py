@@ -26,7 +26,7 @@ OVER_BUDGET = -1000.0
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial reports.
+    """What a trial reports, at its end or on the way there.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class TrialResult:
     gmacs, params
         Multiply-adds in 10^9 at a 3x480x480 input, and parameters.
     steps
-        Training steps over all stages.
+        Training steps over all stages, so far.
     stage
         Of successive halving, counted from 1; None in another search.
     milliseconds
@@ -59,6 +59,14 @@ class TrialResult:
         """Return the final metric, a dict whose "default" is what NNI optimises."""
         fields = {name: value for name, value in asdict(self).items() if value is not None}
         return {"default": fields.pop("reward"), **fields, "genotype": str(genotype)}
+
+    def on_the_way(self) -> dict[str, Any]:
+        """Return an intermediate metric: "default" is a reward as that of the final one, so that the two compare.
+
+        NNI's assessors go by it, and the web UI draws it. The cost is with it, so that a tuner can reward a trial that
+        is stopped under its own settings.
+        """
+        return {"default": self.reward, "psnr": self.psnr, "gain": self.gain, "gmacs": self.gmacs, "steps": self.steps}
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ def evaluate(
     genotype: Genotype,
     reward: JointReward,
     training: Training,
-    report: Callable[[float], object] | None = None,
+    report: Callable[[TrialResult], object] | None = None,
 ) -> tuple[TrialResult, nn.Module | None]:
     """Train an architecture for some steps and measure it.
 
@@ -104,7 +112,7 @@ def evaluate(
     training
         How to train and measure.
     report
-        Called with each intermediate PSNR.
+        Called with each intermediate result.
 
     Returns
     -------
@@ -126,16 +134,23 @@ def evaluate(
         # Below any within: NNI's own strategies can't leave it out beforehand.
         below = OVER_BUDGET * budget.excess(cost) / 2
         return TrialResult(below, None, None, cost.gmacs, cost.params, steps=0, milliseconds=milliseconds), None
-    steps, psnr, gain, network = _train(genotype, training, report)
     stage = None if training.stage is None else training.stage.number
-    result = TrialResult(reward(psnr, cost.gmacs), psnr, gain, cost.gmacs, cost.params, steps, stage, milliseconds)
-    return result, network
+
+    def result(steps: int, psnr: float, gain: float) -> TrialResult:
+        return TrialResult(reward(psnr, cost.gmacs), psnr, gain, cost.gmacs, cost.params, steps, stage, milliseconds)
+
+    def tell(steps: int, psnr: float, gain: float) -> None:
+        if report is not None:
+            report(result(steps, psnr, gain))
+
+    steps, psnr, gain, network = _train(genotype, training, tell)
+    return result(steps, psnr, gain), network
 
 
 def _train(
-    genotype: Genotype, training: Training, report: Callable[[float], object] | None
+    genotype: Genotype, training: Training, tell: Callable[[int, float, float], object]
 ) -> tuple[int, float, float, nn.Module]:
-    """Return the steps over all stages, PSNR, what that is above bicubic, and the network."""
+    """Return the steps over all stages, PSNR, what that is above bicubic, and the network; tell them on the way."""
     import torch
 
     from hnas_nni.architecture.spaces import PAPER
@@ -170,6 +185,7 @@ def _train(
     # The same patches for every trial of a search, whatever its number.
     low, high = fixed_patches(images.measured, settings.scale, settings.patch, settings.measured_patches, settings.seed)
     low, high = low.to(device), high.to(device)
+    bicubic = bicubic_psnr(low, high, settings.scale)
     psnr = math.nan
     rate = settings.learning_rate or (PAPER_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE)
     for step in range(steps):
@@ -180,14 +196,13 @@ def _train(
             psnr = patch_psnr(network, low, high, settings.scale, settings.batch)
             if not math.isfinite(psnr):
                 raise ValueError(f"--learning-rate: training diverged at step {done}; give a smaller one")
-            if report is not None:
-                report(psnr)
+            tell(done_before + done, psnr, psnr - bicubic)
     if checkpoint is not None:
         leave(checkpoint, network, optimizer, done_before + steps)
     collapse(network)
     if store is not None:
         store.give_back(network)
-    return done_before + steps, psnr, psnr - bicubic_psnr(low, high, settings.scale), network
+    return done_before + steps, psnr, psnr - bicubic, network
 
 
 def _start_paper_network(network: Any, training: Training) -> Any:

@@ -40,7 +40,7 @@ class TrialSettings(Settings):
         help=f"{shared.LEARNING_RATE.help} (default: {PAPER_LEARNING_RATE} in the paper's space, else {LEARNING_RATE})",
     )
     measured_patches: int = shared.MEASURED_PATCHES(32)
-    reports: int = Setting(int, "intermediate PSNRs to report", least=1, group="training")(5)
+    reports: int = Setting(int, "intermediate results to report", least=1, group="training")(5)
     first_weights: str = FIRST_WEIGHTS("interpolation", help=f"{FIRST_WEIGHTS.help}; give these --learning-rate 1e-3")
     seed: int = shared.SEED(0, help="decides weights, batches and the split of the images")
     device: str = shared.DEVICE("auto")

@@ -10,6 +10,7 @@ module              fault of NNI 3.0
 ``proxyless_cell``  Proxyless leaves cells as they are, so that every edge upsamples.
 ``penalty``         The penalty of DARTS, GumbelDARTS and Proxyless has no gradient, and fails on cells.
 ``engine``          Two trials that start together get each other's rewards; resumed experiments stop listening.
+``checkpoint``      Resumed experiments of NNI's own strategies end in UnpicklingError (torch 2.6 and later).
 ``experiment``      Trials show a serialized model in the web page; GridSearch's samples change in place.
 ``tpe_tuner``       nnictl's TPE stops when two trials were exchanged.
 =================== =================================================================================================

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from nni.experiment import RunMode
@@ -15,8 +16,11 @@ from nni.nas.experiment.config import (
 )
 from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace, SimplifiedModelSpace
 
+from search_spaces.compat.checkpoint import load_checkpoint_state
 from search_spaces.compat.engine import mend_engine
 from search_spaces.compat.input_pick import plain_sample
+
+_logger = logging.getLogger("nni.hnas")
 
 
 class MendedNasExperiment(NasExperiment):
@@ -27,6 +31,8 @@ class MendedNasExperiment(NasExperiment):
     - A trial's parameters in the web page are the choices of its architecture, not a serialized model and evaluator.
     - With several trials at a time each architecture has its own result, also where NNI's manager exchanged two, and a
       resumed experiment goes on (:func:`search_spaces.compat.engine.mend_engine`).
+    - ``resume`` goes on with every strategy of NNI under torch 2.6 and later
+      (:func:`search_spaces.compat.checkpoint.load_checkpoint_state`).
     - A space that the strategy can't control is refused before anything is started, by strategies that have a
       ``check_space``.
     - GridSearch evaluates what it names where trials run in this process, as one-shot supernets do.
@@ -42,6 +48,10 @@ class MendedNasExperiment(NasExperiment):
     >>> experiment.run(port=8080)  # doctest: +SKIP
     """
 
+    _engine: ExecutionEngine | None
+    _went_on = True
+    """False where the saved state could not be taken: it stays as it is, for another try."""
+
     def start(self, port: int = 8080, debug: bool = False, run_mode: RunMode = RunMode.Background) -> None:
         """Start the experiment; see NNI's own.
 
@@ -54,6 +64,36 @@ class MendedNasExperiment(NasExperiment):
         if check is not None:
             check(self.executable_model_factory(self.config.canonical_copy().model_format))
         super().start(port, debug, run_mode)
+
+    def load_checkpoint(self) -> None:
+        """Recover the experiment from its checkpoint; see NNI's own.
+
+        Raises
+        ------
+        ValueError
+            If the state of strategy and engine is damaged, the message then names its file, or another search's. It
+            stays as it is.
+        """
+        engine, self._engine = self._engine, None
+        try:
+            super().load_checkpoint()  # without an engine, the configuration alone
+        finally:
+            self._engine = engine
+        if engine is None:
+            return
+        self._went_on = False
+        path = self._checkpoint_directory / "state.ckpt"
+        state = load_checkpoint_state(path)
+        if state is None:
+            _logger.warning("%s: no state of the strategy was saved; it begins anew", path)
+        else:
+            self.load_state_dict(state)
+        self._went_on = True
+
+    def save_checkpoint(self) -> None:
+        """Save the experiment's state, unless it could not go on from what was saved; see NNI's own."""
+        if self._went_on:
+            super().save_checkpoint()
 
     def execution_engine_factory(self, config: ExecutionEngineConfig) -> ExecutionEngine:
         """Return the engine that runs the trials."""

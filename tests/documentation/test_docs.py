@@ -75,7 +75,7 @@ def test_commands_of_the_pages_are_accepted(page: Path, words: list[str], capsys
     if program == "hnas":
         _accepts(make_parser(), arguments, capsys)
     elif program == "nnictl":
-        assert arguments[0] in {"create", "stop", "resume", "view"}
+        assert arguments[0] in {"create", "stop", "resume", "view", "experiment"}
         if "--config" in arguments:
             assert (REPOSITORY / arguments[arguments.index("--config") + 1]).is_file()
     elif words[1:3] == ["-m", "hnas_nni.trial"]:

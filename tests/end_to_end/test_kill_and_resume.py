@@ -14,7 +14,7 @@ from nni_experiment import RunExperiment, RunningExperiment
 from hnas_nni import Genotype
 from hnas_nni.searches import read_experiment
 from hnas_nni.trial.shared_weights import FILE_NAME, SharedWeights
-from strategies.tuner import STATE_FILE
+from strategies.tuner_files import STATE_FILE
 
 TRIALS = 4
 ADDED = ("lambda", "cost_scale")
@@ -79,5 +79,5 @@ def test_nothing_that_was_finished_is_lost(run_experiment: RunExperiment, tmp_pa
         assert learnt_results(state) == reported
         assert state["policy"]["updates"] == policy_history(experiment)[-1]["result"] == reported.total()
         log = (experiment.directory / "log" / "dispatcher.log").read_text()
-        assert f"{STATE_FILE} with {killed['policy']['updates']} results" in log
+        assert f"went on from the saved state with {killed['policy']['updates']} results" in log
         assert check_shared_weights(experiment, after) >= units

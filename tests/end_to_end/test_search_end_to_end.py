@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from miniature_search import REWARD, SETTINGS, SIZES, TRIALS, final_metrics, miniature_config, policy_history
@@ -15,9 +16,11 @@ from nni_experiment import RunExperiment, RunningExperiment
 from rounding import same_psnr
 
 from hnas_nni import Genotype
+from hnas_nni.architecture.operations import OPERATIONS
 from hnas_nni.cost import cost_table
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.network.model_file import load
+from hnas_nni.searches import read_experiment
 from hnas_nni.training.step import patch_psnr
 from hnas_nni.trial.shared_weights import FILE_NAME, SharedWeights
 
@@ -52,14 +55,31 @@ def test_cost_is_that_of_the_architecture_that_was_measured(metrics: dict[str, d
         assert (metric["gmacs"], metric["params"]) == (cost.gmacs, cost.params)
 
 
-def test_intermediate_psnrs_end_in_the_final_one(
+def test_intermediate_results_are_rewards_and_end_in_the_final_one(
     hnas_search: RunningExperiment, metrics: dict[str, dict[str, Any]]
 ) -> None:
+    """On one scale: an assessor compares them with each other, and the web UI draws them beside the final ones."""
     for trial, metric in metrics.items():
         reports = [report for report in hnas_search.rest(f"metric-data/{trial}") if report["type"] == "PERIODICAL"]
-        psnrs = [json.loads(json.loads(report["data"])) for report in sorted(reports, key=lambda r: r["sequence"])]
-        assert len(psnrs) == SETTINGS.reports
-        assert psnrs[-1] == metric["psnr"]
+        results = [json.loads(json.loads(report["data"])) for report in sorted(reports, key=lambda r: r["sequence"])]
+        assert len(results) == SETTINGS.reports
+        for result in results:
+            assert result["default"] == pytest.approx(REWARD(result["psnr"], metric["gmacs"]))
+        assert results[-1] == {name: metric[name] for name in ("default", "psnr", "gain", "gmacs", "steps")}
+        (read,) = (found for found in read_experiment(hnas_search.directory).trials if found.id == trial)
+        assert read.intermediate == tuple(result["psnr"] for result in results)
+
+
+def test_each_trial_has_a_picture_of_its_architecture_beside_its_logs(
+    hnas_search: RunningExperiment, metrics: dict[str, dict[str, Any]]
+) -> None:
+    for trial in read_experiment(hnas_search.directory).trials:
+        assert trial.folder is not None
+        picture = ElementTree.parse(trial.folder / "cells.svg")
+        texts = {"".join(text.itertext()).strip() for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+        genotype = Genotype.from_string(metrics[trial.id]["genotype"])
+        edges = [edge for _, cell in genotype.cells() for edge in cell.edges]
+        assert {OPERATIONS[edge.operation].label for edge in edges} <= texts
 
 
 def test_trials_share_weights(hnas_search: RunningExperiment, metrics: dict[str, dict[str, Any]]) -> None:

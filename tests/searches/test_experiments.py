@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -125,6 +127,27 @@ def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: P
         Experiment(tmp_path).ranking()
     assert str(caught.value).endswith("; start it again when the machine is less busy")
     assert "\n" not in str(caught.value)
+
+
+def test_an_experiment_that_died_with_its_trials_says_so(copied: Path) -> None:
+    """A kill leaves trials as running in the database, and the manager at work writes to it every ten seconds."""
+    database = copied / "db" / "nni.sqlite"
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM MetricData")
+        connection.execute("DELETE FROM TrialJobEvent WHERE event IN ('SUCCEEDED', 'FAILED')")
+        connection.execute("UPDATE ExperimentProfile SET endTime = NULL")
+    with pytest.raises(
+        ExperimentError, match=r"^no trial has finished with a result \(6 RUNNING\); wait until one has$"
+    ):
+        read_experiment(copied).ranking()
+    for file in database.parent.iterdir():
+        os.utime(file, (time.time() - 300,) * 2)
+    with pytest.raises(ExperimentError) as caught:
+        read_experiment(copied).ranking()
+    assert str(caught.value) == (
+        "no trial has finished with a result (6 RUNNING); the experiment has stopped; "
+        f"`nnictl resume {copied.name}` goes on"
+    )
 
 
 def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:

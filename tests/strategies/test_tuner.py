@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import torch
 from nni import NoMoreTrialError
+from small_spaces import choice
 
 from hnas_nni import Genotype
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from search_spaces import search_space_path
 from strategies import HierarchicalTuner
+from strategies import tuner as tuner_module
 
 SPACE = json.loads(search_space_path().read_text())
 
@@ -145,6 +147,56 @@ def test_a_kill_while_saving_leaves_the_last_whole_state(checkpoint: Path) -> No
     assert resumed.generate_parameters(1) == tuner.generate_parameters(1)
 
 
+def test_a_damaged_state_is_named_with_what_to_do(checkpoint: Path) -> None:
+    tuner = _tuner()
+    results = []
+    for number in range(2):
+        parameters = tuner.generate_parameters(number)
+        results.append({"parameter": parameters, "value": float(number)})
+        tuner.receive_trial_result(number, parameters, float(number))
+    state = checkpoint / "hierarchical_tuner.pt"
+    whole = state.read_bytes()
+    for content in (whole[:200], whole[:-50], b"", b"not a state"):
+        state.write_bytes(content)
+        with pytest.raises(ValueError, match=r"is damaged .*; move it away and resume again") as caught:
+            _tuner()
+        assert str(caught.value).startswith(f"HierarchicalTuner: {state}: ")
+        assert "\n" not in str(caught.value)
+    state.unlink()
+    anew = _tuner()
+    anew.import_data(results)  # NNI tells them on a resume
+    assert _learnt(anew) == _learnt(tuner)
+
+
+def test_a_space_that_is_exhausted_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before all that NNI was given has ended: it would start nothing more."""
+    ended: list[bool] = []
+    monkeypatch.setattr(tuner_module, "end_experiment", lambda: ended.append(True))
+    space = {"cell/op": choice("conv", "pool", "skip"), "depth": choice(1, 2)}
+    tuner = HierarchicalTuner()
+    tuner.update_search_space(space)
+    tried: dict[int, dict[str, Any]] = {}
+    for first in range(0, 8, 2):
+        given = tuner.generate_multiple_parameters([first, first + 1])
+        assert len(given) == (2 if first < 6 else 0)
+        tried |= zip((first, first + 1), given, strict=False)
+        if first == 2:
+            tuner.trial_end(2, success=False)  # is not tried again
+        for number in (0, 1) if first == 2 else ():
+            tuner.receive_trial_result(number, tried[number], float(number))
+            tuner.trial_end(number, success=True)
+    assert len({json.dumps(parameters) for parameters in tried.values()}) == len(tried) == 6
+    assert not ended
+    for number in (3, 5, 4):
+        assert not ended
+        tuner.receive_trial_result(number, tried[number], float(number))
+        assert not ended
+        tuner.trial_end(number, success=True)
+    assert ended == [True]
+    with pytest.raises(NoMoreTrialError, match="no trial is left"):
+        tuner.generate_parameters(8)
+
+
 def test_import_learns_only_what_is_new() -> None:
     tuner = _tuner(**{"lambda": 0.6})
     asked = tuner.generate_multiple_parameters([0, 1, 2])
@@ -171,18 +223,36 @@ def test_import_takes_the_architecture_from_the_result() -> None:
     assert _learnt(tuner) == before
 
 
-def test_other_spaces_are_refused_by_label(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_spaces_are_refused_by_label() -> None:
     with pytest.raises(ValueError, match=r"^HierarchicalTuner: dropout"):
         HierarchicalTuner().update_search_space(SPACE | {"dropout": {"_type": "uniform", "_value": [0, 1]}})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        SPACE | {"upsample_position": {"_type": "choice", "_value": [1, 2]}},
+        SPACE | {"dropout": {"_type": "uniform", "_value": [0, 1]}},
+        {"x": 5},
+        [],
+    ],
+    ids=["fewer", "continuous", "no space", "list"],
+)
+def test_a_space_stays_as_it_was_when_the_search_began(changed: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """``nnictl update searchspace`` while it runs, and what a later ``nnictl resume`` finds in NNI's database."""
     tuner = _tuner()
     tuner.receive_trial_result(0, tuner.generate_parameters(0), 1.0)
-    other = SPACE | {"upsample_position": {"_type": "choice", "_value": [1, 2]}}
     with caplog.at_level("ERROR", logger="nni.hnas"):
-        tuner.update_search_space(other)
-    assert "can't change during a search" in caplog.text
-    assert tuner.generate_parameters(1)
-    with pytest.raises(ValueError, match="was saved for another search space"):
-        HierarchicalTuner().update_search_space(other)
+        tuner.update_search_space(changed)
+        assert caplog.text.count("it can't change during a search and stays as it was") == 1
+        resumed = HierarchicalTuner()
+        resumed.update_search_space(changed)
+    assert caplog.text.count("it can't change during a search and stays as it was") == 2
+    assert _learnt(resumed) == _learnt(tuner)
+    assert resumed.generate_parameters(1) == tuner.generate_parameters(1)
+    caplog.clear()
+    resumed.update_search_space(SPACE)
+    assert not caplog.text
 
 
 def test_levels_say_what_is_decided_last() -> None:

@@ -68,7 +68,7 @@ def final_metrics(experiment: RunningExperiment) -> dict[str, dict[str, Any]]:
 
 def policy_history(experiment: RunningExperiment) -> list[dict[str, Any]]:
     """Return what the tuner wrote after each result that it learnt from."""
-    from strategies.tuner import HISTORY_FILE  # takes a while, and this module is imported for every test
+    from strategies.tuner_files import HISTORY_FILE  # takes a while, and this module is imported for every test
 
     text = (experiment.directory / "checkpoint" / HISTORY_FILE).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

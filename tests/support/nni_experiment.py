@@ -7,6 +7,8 @@ Seen with NNI 3.0:
 
 - The manager gives its tuner process ten seconds to connect, or the experiment ends in status ERROR. On a
   busy machine that is too short, and :func:`start_experiment` then starts afresh.
+- ``nnictl`` gives the web server three seconds, and takes the error page of one that is still starting for an answer;
+  it then fails and leaves the manager running, which is killed before another attempt.
 - ``nnictl`` prints colours and warnings, so the experiment's id is read from NNI's list and not from the
   output.
 - With the web server still starting, a request is refused or answered with an error page.
@@ -37,6 +39,7 @@ from repository import REPOSITORY
 NNICTL = Path(sys.executable).with_name("nnictl")
 ENDED = ("DONE", "STOPPED", "ERROR", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
 _SLOW_TUNER = "Tuner did not connect"
+_SLOW_SERVER = "Create experiment failed"
 _ATTEMPTS = 5
 _READS = 100
 
@@ -145,7 +148,8 @@ class RunningExperiment:
         """Go on with a stopped or killed experiment: ``nnictl resume``."""
         for _ in range(_ATTEMPTS):
             connections = self._tuner_connections()
-            nnictl(self.home, "resume", self.id, "--port", str(self.port))
+            if not _is_up(self.home, self.working_directory, "resume", self.id, "--port", str(self.port)):
+                continue
             if not self._tuner_was_too_slow(connections):
                 return
             self.stop()
@@ -226,7 +230,8 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
     for _ in range(_ATTEMPTS):
         known = set(_known_experiments(home))
         port = free_port()
-        nnictl(home, "create", "--config", str(file), "--port", str(port))
+        if not _is_up(home, working_directory, "create", "--config", str(file), "--port", str(port)):
+            continue
         (id,) = set(_known_experiments(home)) - known
         experiment = RunningExperiment(id, port, home, Path(settings["experimentWorkingDirectory"]))
         try:
@@ -238,6 +243,23 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
         experiment.stop()
         _forget(home, id)
     raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}")
+
+
+def _is_up(home: Path, working_directory: Path, *arguments: str) -> bool:
+    """Start a manager by ``nnictl``; False where its web server was too slow for that."""
+    try:
+        nnictl(home, *arguments)
+    except RuntimeError as error:
+        if _SLOW_SERVER not in str(error):
+            raise
+        for process in psutil.process_iter(["cmdline"]):
+            if (
+                str(working_directory) in " ".join(process.info["cmdline"] or ())
+                and "--port" in process.info["cmdline"]
+            ):
+                _kill_tree(process.pid)
+        return False
+    return True
 
 
 RunExperiment = Callable[[Path, Mapping[str, Any]], AbstractContextManager[RunningExperiment]]

@@ -11,6 +11,7 @@ from typing import Any
 import nni
 import pytest
 import torch
+from nni import NoMoreTrialError
 from nni.mutable import Categorical, MutableDict, label_scope
 from nni.nas.evaluator import Evaluator
 from nni.nas.execution import SequentialExecutionEngine
@@ -62,6 +63,8 @@ class Searcher(ABC):
     """Whether it proposes what it has proposed before while there are others."""
     ends = False
     """Whether it ends the search where nothing new is left."""
+    keeps_its_space = False
+    """Whether it goes on with the space that it has begun with, whatever NNI says."""
 
     def __init__(
         self,
@@ -128,6 +131,9 @@ class Agent(Searcher):
 class Tuner(Searcher):
     """:class:`HierarchicalTuner`, as NNI's dispatcher calls it; it saves its state in the experiment's folder."""
 
+    ends = True
+    keeps_its_space = True
+
     def _make(self, controller: dict[str, int], settings: dict[str, Any], resumes: Tuner | None) -> None:
         self.folder = self.folder if resumes is None else resumes.folder
         self.tuner = HierarchicalTuner(**controller, **settings)
@@ -145,7 +151,12 @@ class Tuner(Searcher):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("NNI_CHECKPOINT_DIRECTORY", str(self.folder))
             for number in range(trials):
-                sample = self.tuner.generate_parameters(number)
+                try:
+                    sample = self.tuner.generate_parameters(number)
+                except NoMoreTrialError as error:
+                    if "no trial is left" not in str(error):
+                        raise
+                    break
                 tried.append(sample)
                 result = reward(sample)
                 if result is not None:

@@ -160,7 +160,7 @@ def test_the_first_psnr_of_a_stage_is_near_the_last_of_the_one_before(tmp_path: 
     psnrs: dict[str, list[float]] = {"before": [], "after": [], "fresh": []}
     for name, folder, stage in (("before", "one", 1), ("after", "one", 2), ("fresh", "other", 1)):
         training = Training(settings, stage=Stage(stage, 80 if name == "before" else 4), folder=tmp_path / folder)
-        evaluate(PAPER, REWARD, training, psnrs[name].append)
+        evaluate(PAPER, REWARD, training, lambda result, name=name: psnrs[name].append(result.psnr))
     # The batches differ, and the first steps of a schedule are long ones.
     assert psnrs["after"][0] > psnrs["fresh"][-1] + 3
     assert abs(psnrs["after"][0] - psnrs["before"][-1]) < 3

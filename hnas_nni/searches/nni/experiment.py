@@ -96,7 +96,7 @@ class Experiment:
         count.
         """
         if not self.finished:
-            raise ExperimentError(_why_nothing_finished(self.trials, self.path))
+            raise ExperimentError(_why_nothing_finished(self.trials, self.path, self._running))
         kept = [entry for entry in self.finished if reward_weight in (None, entry.reward_weight)]
         if not kept:
             known = ", ".join(f"{weight:g}" for weight in self.reward_weights) or "not known"
@@ -181,8 +181,9 @@ def _managers_error(folder: Path) -> str | None:
     return None if found is None else found[1].strip().rstrip(".")
 
 
-def _why_nothing_finished(trials: Sequence[Trial], folder: Path) -> str:
-    if not trials and (error := _managers_error(folder)) is not None:
+def _why_nothing_finished(trials: Sequence[Trial], folder: Path, running: bool) -> str:
+    error = _managers_error(folder)
+    if not trials and error is not None:
         remedy = "start it again when the machine is less busy" if "did not connect" in error else "mend that"
         return f"experiment {folder.name} ended before its first trial: {error}; {remedy}"
     if not trials:
@@ -190,4 +191,9 @@ def _why_nothing_finished(trials: Sequence[Trial], folder: Path) -> str:
     states = ", ".join(f"{number} {status}" for status, number in Counter(t.status for t in trials).items())
     logs = (trial.folder / "trial.stderr" for trial in trials if trial.status == "FAILED" and trial.folder)
     log = next((log for log in logs if log.is_file()), None)
-    return f"no trial has finished with a result ({states}); {f'see {log}' if log else 'wait until one has'}"
+    if running:
+        advice = f"see {log}" if log else "wait until one has"
+    else:
+        died = "the experiment has stopped" if error is None else f"the experiment has ended: {error}"
+        advice = f"{died}; {f'see {log}' if log else f'`nnictl resume {folder.name}` goes on'}"
+    return f"no trial has finished with a result ({states}); {advice}"

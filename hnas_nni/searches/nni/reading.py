@@ -160,10 +160,13 @@ class _Draft:
         if kind == "FINAL":
             self.final = value if self.final is None else self.final
         elif kind == "PERIODICAL":
-            self.is_search = self.is_search or (isinstance(value, dict) and "epoch" in value)
-            psnr = as_number(value.get("default") if isinstance(value, dict) else value)
-            if psnr is not None:
-                self.intermediate[sequence] = psnr
+            given = value if isinstance(value, dict) else {"default": value}
+            self.is_search = self.is_search or "epoch" in given
+            # A search's curve is that of its reward.
+            name = "psnr" if "psnr" in given and "epoch" not in given else "default"
+            shown = as_number(given.get(name))
+            if shown is not None:
+                self.intermediate[sequence] = shown
 
     def finish(self, experiment: Path) -> tuple[Trial, MeasuredArchitecture | None]:
         final = self.final if isinstance(self.final, dict) else {"default": self.final}
