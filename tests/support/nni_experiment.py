@@ -133,6 +133,11 @@ class RunningExperiment:
         """Whether NNI's manager process runs."""
         return _is_alive(_known_experiments(self.home)[self.id]["pid"])
 
+    def listening(self) -> set[str]:
+        """Return the addresses at which the manager's web server listens."""
+        manager = psutil.Process(_known_experiments(self.home)[self.id]["pid"])
+        return {socket.laddr.ip for socket in manager.net_connections("tcp") if socket.status == psutil.CONN_LISTEN}
+
     def stop(self) -> None:
         """Stop the experiment as a user would: ``nnictl stop``."""
         nnictl(self.home, "stop", self.id)
