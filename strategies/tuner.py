@@ -27,7 +27,7 @@ from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage
 from hnas_nni.trial.reward import JointReward
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
-from strategies.nni_manager import end_experiment, running_trials
+from strategies.nni_manager import end_experiment, last_error_output, lost_with_its_machine, running_trials
 from strategies.settings import (
     GIVE_UP_AFTER,
     RUNGS,
@@ -263,7 +263,9 @@ elite_weight, candidates : optional
             if not success:
                 self._failures += 1
                 if self._halving is not None and parameters is not None:
-                    self._halving.fail(parameters[STAGE], _key(self._sample(parameters)))
+                    lost = parameters[STAGE] > 1 and lost_with_its_machine(parameter_id)
+                    note = self._halving.lose if lost else self._halving.fail
+                    note(parameters[STAGE], _key(self._sample(parameters)))
                     self._save()
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
 
@@ -306,7 +308,8 @@ elite_weight, candidates : optional
 
     def _report_failure(self, callback: Callable[..., None] | None) -> None:
         """Say why the experiment ends, in the log of NNI's manager."""
-        reason = _last_trial_error(self._folder())
+        reason = _last_trial_error(self._folder()) or _last_line(last_error_output())
+        reason = reason or "see a trial's stderr for the reason"
         message = f"HierarchicalTuner: the first {self._failures} trials failed and none succeeded: {reason}"
         _logger.error(message)
         dispatcher = getattr(callback, "__self__", None)
@@ -333,7 +336,7 @@ elite_weight, candidates : optional
         if promotion is None and halving.running and not self._running and running_trials() == 0:
             # Lost: they failed after a resume, of which NNI tells nothing, or a kill came before NNI knew of them.
             for stage, architecture in halving.running:
-                halving.fail(stage, architecture)
+                halving.lose(stage, architecture)
             promotion = halving.next()
         if promotion is None:
             return None
@@ -511,14 +514,17 @@ def _append(file: Path, line: str) -> None:
 
 
 def _last_trial_error(checkpoint_folder: Path | None) -> str:
-    """Return the last line that the latest trial wrote to its stderr, on this machine."""
+    """Return the last line that the latest trial on this machine wrote to its stderr; empty if there is none."""
     logs = [] if checkpoint_folder is None else checkpoint_folder.parent.glob("environments/*/trials/*/trial.stderr")
     for log in sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True):
-        if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
-            for line in reversed(lines):
-                if line.strip():
-                    return cut(line.strip())
-    return "see a trial's stderr for the reason"
+        if line := _last_line(log.read_text(encoding="utf-8", errors="replace")):
+            return line
+    return ""
+
+
+def _last_line(text: str) -> str:
+    """Return the last line of a text with something on it; empty if there is none."""
+    return next((cut(line.strip()) for line in reversed(text.split("\n")) if line.strip()), "")
 
 
 def _key(sample: Mapping[str, Any]) -> str:

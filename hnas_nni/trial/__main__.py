@@ -55,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
         "--shared-weights", type=Path, metavar="FILE", help="database of shared weights (under NNI: the experiment's)"
     )
     parser.add_argument("--no-sharing", action="store_true", help="train each architecture from scratch")
+    parser.add_argument(
+        "--stages",
+        type=Path,
+        metavar="DIR",
+        help="where trials leave their weights for the next rung (under NNI: the experiment's folder); on several "
+        "machines, a folder that all of them see",
+    )
     parser.add_argument(OPTION, action="store_true", help="import everything anew in this process (under NNI)")
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for {MODEL_FILE} (under NNI: the trial's)")
     add_options(parser, TrialSettings)
@@ -111,7 +118,14 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
     genotype, stage = parameters.genotype, parameters.stage
     shared_weights = None if options.no_sharing else options.shared_weights
     shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
-    experiment = experiment_folder(folder, nni.get_experiment_id()) if shares or stage is not None else None
+    leaves = stage is not None and options.stages is None
+    if os.environ["NNI_PLATFORM"] != "local":
+        _check_machines(shares, leaves)
+    experiment = None
+    if shares or leaves:
+        experiment = experiment_folder(folder, nni.get_experiment_id())
+    elif stage is not None:
+        experiment = options.stages / nni.get_experiment_id()
     if shares:
         from hnas_nni.trial.shared_weights import FILE_NAME
 
@@ -125,6 +139,20 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
     final = result.to_nni(genotype)
     note_final_result(folder, handed, final)
     nni.report_final_result(final)
+
+
+def _check_machines(shares: bool, leaves: bool) -> None:
+    """Refuse what is in one machine's folder alone, where the next trial may be on another machine."""
+    if shares:
+        raise ValueError(
+            "weights are shared in a file, which each machine would have for itself; with several machines give "
+            "--no-sharing, or --shared-weights FILE for one on each"
+        )
+    if leaves:
+        raise ValueError(
+            "rungs: the next stage may run on another machine; give --stages DIR, a folder that all machines see, "
+            "or take rungs out of classArgs"
+        )
 
 
 def _save(network: nn.Module, folder: Path) -> None:
