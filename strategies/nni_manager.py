@@ -11,6 +11,7 @@ import logging
 import os
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 from nni.runtime.env_vars import dispatcher_env_vars
 
@@ -34,6 +35,27 @@ def end_experiment() -> None:
     if jobs and profile is not None:
         profile["params"]["maxTrialNumber"] = len(jobs)
         _ask("experiment?update_type=MAX_TRIAL_NUM", profile)
+
+
+def address_for_machines() -> tuple[str, int] | None:
+    """Return the manager's address as other machines see it, and the port after that of its web server.
+
+    NNI keeps that port free for what it needs beside the web server; its remote training service needs nothing.
+
+    Returns
+    -------
+    host, port
+        None where trials run on this machine, or there is no manager.
+    """
+    params = (_ask("experiment") or {}).get("params", {})
+    service = params.get("trainingService")
+    if not isinstance(service, dict) or service.get("platform") != "remote":
+        return None
+    from nni.experiment.config.utils import get_ipv4_address
+
+    host = service.get("nniManagerIp") or params.get("nniManagerIp") or get_ipv4_address()
+    channel = urlsplit(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
+    return str(host), int(channel.port or 80) + 1
 
 
 def lost_with_its_machine(parameter_id: int) -> bool:

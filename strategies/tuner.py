@@ -23,8 +23,9 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.files import replacing
 from hnas_nni.foreign_text import as_number, cut
 from hnas_nni.settings import Setting
-from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
+from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, WEIGHTS_AT, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
+from strategies.common_weights import serve_weights
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
 from strategies.nni_manager import end_experiment, last_error_output, lost_with_its_machine, running_trials
@@ -41,6 +42,7 @@ from strategies.successive_halving import SuccessiveHalving, read_rungs
 from strategies.tuner_progress import TunerProgress
 
 if TYPE_CHECKING:
+    from hnas_nni.trial.weights_server import WeightsServer
     from strategies.agent import SearchAgent
     from strategies.policy_gradient import PolicyGradient
 
@@ -155,6 +157,7 @@ elite_weight, candidates : optional
         except ValueError as error:
             raise _refusal(f"classArgs: {error}") from error
         self._agent: SearchAgent | None = None
+        self._common: tuple[WeightsServer, str] | None = None
         rungs = self._settings.rungs
         self._halving = None if rungs is None else SuccessiveHalving(read_rungs("rungs", rungs))
         self._running: dict[int, dict[str, Any]] = {}
@@ -211,6 +214,10 @@ elite_weight, candidates : optional
                 self._restore()
             except ValueError as error:
                 raise _refusal(f"{self._folder()}: {error}") from error
+            try:
+                self._common = serve_weights(self._folder())
+            except ValueError as error:
+                raise _refusal(str(error)) from error
 
     def generate_parameters(self, parameter_id: int, **kwargs: Any) -> dict[str, Any]:
         """Sample one architecture.
@@ -234,7 +241,9 @@ elite_weight, candidates : optional
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
-            extra = {} if self._reward is None else reward_parameters(self._reward)
+            extra: dict[str, Any] = {} if self._reward is None else dict(reward_parameters(self._reward))
+            if self._common is not None:
+                extra[WEIGHTS_AT] = self._common[1]
             if self._halving is None:
                 return [sample | extra for sample in self._require_agent().propose(len(parameter_id_list))]
             samples = []

@@ -34,6 +34,7 @@ from hnas_nni.trial.final_result import note_final_result, noted_final_result
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
+from hnas_nni.trial.weights_client import CommonWeights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,22 +117,25 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
         return
     parameters = TrialParameters.from_nni(handed)
     genotype, stage = parameters.genotype, parameters.stage
+    common = None if parameters.weights_at is None else CommonWeights(parameters.weights_at)
     shared_weights = None if options.no_sharing else options.shared_weights
     shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
     leaves = stage is not None and options.stages is None
-    if os.environ["NNI_PLATFORM"] != "local":
+    if common is None and os.environ["NNI_PLATFORM"] != "local":
         _check_machines(shares, leaves)
     experiment = None
-    if shares or leaves:
+    if common is not None and (shares or leaves):
+        shared_weights, experiment = common if shares else None, folder
+    elif shares or leaves:
         experiment = experiment_folder(folder, nni.get_experiment_id())
     elif stage is not None:
         experiment = options.stages / nni.get_experiment_id()
-    if shares:
+    if shares and common is None:
         from hnas_nni.trial.shared_weights import FILE_NAME
 
         assert experiment is not None
         shared_weights = experiment / FILE_NAME
-    training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment)
+    training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment, common if leaves else None)
     reward = _reward(options, parameters.reward)
     result, network = evaluate(genotype, reward, training, nni.report_intermediate_result)
     if network is not None:

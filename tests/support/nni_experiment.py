@@ -9,7 +9,8 @@ Seen with NNI 3.0:
   busy machine that is too short, and :func:`start_experiment` then starts afresh.
 - ``nnictl`` prints colours and warnings, so the experiment's id is read from NNI's list and not from the
   output.
-- With the web server still starting, a request is refused or answered with an error page.
+- With the web server still starting, a request is refused or answered with an error page. ``nnictl`` itself gives up
+  after three seconds, and kills the manager.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from repository import REPOSITORY
 NNICTL = Path(sys.executable).with_name("nnictl")
 ENDED = ("DONE", "STOPPED", "ERROR", "NO_MORE_TRIAL", "TUNER_NO_MORE_TRIAL")
 _SLOW_TUNER = "Tuner did not connect"
+_SLOW_SERVER = "Create experiment failed: Expecting value"
 _ATTEMPTS = 5
 _READS = 100
 
@@ -231,7 +233,12 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
     for _ in range(_ATTEMPTS):
         known = set(_known_experiments(home))
         port = free_port()
-        nnictl(home, "create", "--config", str(file), "--port", str(port))
+        try:
+            nnictl(home, "create", "--config", str(file), "--port", str(port))
+        except RuntimeError as error:
+            if _SLOW_SERVER in str(error):
+                continue
+            raise
         (id,) = set(_known_experiments(home)) - known
         experiment = RunningExperiment(id, port, home, Path(settings["experimentWorkingDirectory"]))
         try:
@@ -264,10 +271,13 @@ def run_experiment() -> RunExperiment:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
+    """Return a port that nobody listens on, nor on the next one, which trials on other machines need too."""
+    while True:
+        with socket.socket() as server, socket.socket() as other, suppress(OSError, OverflowError):
+            server.bind(("127.0.0.1", 0))
+            port: int = server.getsockname()[1]
+            other.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def _environment(home: Path) -> dict[str, str]:

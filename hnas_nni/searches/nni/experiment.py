@@ -132,19 +132,15 @@ class Experiment:
         if trial is not None and trial.search is not None:
             return SearchRun(trial.search).model_file(architecture)
         same = [entry for entry in self.finished if entry.genotype == architecture.genotype]
-        problem = ExperimentError(f"{self.path}: no trial of the winner has left its {MODEL_FILE}")
         for entry in sorted(same, key=_worse):
             assert entry.trial is not None  # all that an experiment measures comes from trials
             if (model := _model_of(entry.trial)) is not None:
                 return model
             if entry.trial.elsewhere is not None:
-                try:
-                    model = fetch_model(self.path, entry.trial)
-                    if read_header(model).architecture == entry.genotype:
-                        return model
-                except ExperimentError as error:
-                    problem = error
-        raise problem
+                model = fetch_model(self.path, entry.trial)
+                if read_header(model).architecture == entry.genotype:
+                    return model
+        raise ExperimentError(f"{self.path}: no trial of the winner has left its {MODEL_FILE}")
 
     def history(self) -> SearchHistory:
         """Return what a report tells of it."""
