@@ -61,7 +61,7 @@ def serve_weights(checkpoint: Path | None) -> tuple[WeightsServer, str] | None:
             "after it must be free too"
         ) from error
     _logger.info("trials have their weights in common at %s:%d", host, port)
-    return server, f"http://{host}:{port}/{token}"
+    return server, f"{host}:{port}/{token}"
 
 
 def _token(checkpoint: Path) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hnas_nni.files import replacing
 
@@ -24,7 +24,8 @@ class CommonWeights:
     Parameters
     ----------
     address
-        As the tuner hands it to trials: ``http://host:port/token``.
+        As the tuner hands it to trials: ``host:port/token``. What NNI sends to trials and back must not contain ``//``,
+        which its JSON reader takes for the beginning of a comment.
 
     Raises
     ------
@@ -33,11 +34,11 @@ class CommonWeights:
     """
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        if parts.scheme != "http" or not parts.hostname or len(parts.path) < 2:
-            raise ValueError("weights_at: not an address of weights, which a tuner gives as http://host:port/token")
-        self._address = address
-        self._place = f"{parts.hostname}:{parts.port}"
+        place, _, token = address.partition("/")
+        if not re.fullmatch(r"\S+:\d+", place) or not token:
+            raise ValueError("weights_at: not an address of weights, which a tuner gives as host:port/token")
+        self._address = f"http://{address}"
+        self._place = place
 
     def fetch(self, path: Path) -> None:
         """Write the weights of a stage to the file of their name.

@@ -45,7 +45,7 @@ def common(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "manager"
     folder.mkdir()
     server = WeightsServer(folder, "127.0.0.1", 0, "token")
-    yield f"http://127.0.0.1:{server.port}/token"
+    yield f"127.0.0.1:{server.port}/token"
     server.close()
 
 
