@@ -63,7 +63,7 @@ def _on_which_machine(log: str, reason: str, machines: list[Machine]) -> str:
     """Return the reason with the machine that it is about, where that can be told."""
     number = None
     if (command := _COMMAND.search(log)) is not None:
-        number, reason = int(command[1]), f"{command[2]}: {_last_text(command[3]) or 'failed'}"
+        number, reason = int(command[1]), f"{command[2]}: {_telling_text(command[3])}"
     elif (keeper := _KEEPER.search(log)) is not None and "launch trial keeper" in reason:
         number, reason = int(keeper[1]), f"it can't reach the manager ({_first_text(keeper[2])})"
     elif "files" not in reason and "too large" not in reason:
@@ -85,5 +85,8 @@ def _first_text(document: str) -> str:
     return next(iter(_lines(document)), "").removeprefix("Error: ")
 
 
-def _last_text(document: str) -> str:
-    return next(reversed(_lines(document)), "").removeprefix("ERROR: ")
+def _telling_text(document: str) -> str:
+    """Return the line that something can be done about, or else the last, where errors usually are."""
+    lines = _lines(document)
+    known = [line for line in lines if any(re.search(pattern, line) for pattern, _ in _REMEDIES)]
+    return (known or lines[-1:] or ["it failed"])[0]
