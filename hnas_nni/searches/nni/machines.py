@@ -94,10 +94,10 @@ def fetch_model(experiment: Path, trial: Trial) -> Path:
             return copy
         except _FetchError as error:
             place = f"{machine.user}@{trial.elsewhere}/{MODEL_FILE} (port {machine.port})"
-            problems.append(f"{place}: the winner's weights can't be fetched ({error})")
+            problems.append(f"{place}: can't be fetched ({error})")
     if not problems:
         problems.append(f"{trial.elsewhere}/{MODEL_FILE}: of no machine that the experiment's configuration names")
-    raise ExperimentError(f"{problems[0]}; copy them to {copy}")
+    raise ExperimentError(f"{problems[0]}; copy it to {copy}")
 
 
 def configured_machines(experiment: Path) -> list[Machine]:
@@ -142,5 +142,6 @@ def _read(machine: Machine, folder: RemoteFolder, known_hosts: Path, output: int
         raise _FetchError(f"the machine sent nothing for {_TIMEOUT:.0f} seconds") from None
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = lines[-1].rstrip(".") if lines else f"ssh ended with {done.returncode}"
+        # Without the file's or the host's name, which the message has.
+        reason = lines[-1].rpartition(": ")[2].rstrip(".") if lines else f"ssh ended with {done.returncode}"
         raise _FetchError(reason)
