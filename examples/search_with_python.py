@@ -66,7 +66,7 @@ def main() -> None:
 
     # ... and who proposes architectures.
     strategy = make_strategy(options)
-    experiment = MendedNasExperiment(space, evaluator, strategy)
+    experiment = MendedNasExperiment(space, evaluator, strategy, loopback_only=True)
     experiment.config.max_trial_number = 1 if one_shot else options.trials
     experiment.config.trial_concurrency = 1 if one_shot else options.concurrency
     # NNI keeps its logs, and the trials theirs, beside the result.
@@ -101,7 +101,7 @@ def _options() -> argparse.Namespace:
         ("layers", 6, "L, blocks of a network"),
         ("channels", 6, "C, channels of an operation"),
         ("seed", 0, "of the controller, weights and batches"),
-        ("port", 8080, "of the web UI; it listens on every interface and has no password"),
+        ("port", 8080, "of the web UI, which is for this machine alone"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (%(default)s)")
     parser.add_argument(

@@ -12,12 +12,16 @@ import os
 import urllib.request
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from nni.runtime.env_vars import dispatcher_env_vars
 
 _logger = logging.getLogger("nni.hnas")
 _TIMEOUT = 10.0
-_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN")
+_NO_FILE = ("stderr is empty", "NNI internal error")
+"""What the manager answers in place of a file."""
+_UNDER_WAY = ("WAITING", "RUNNING", "UNKNOWN", "ADD_RESUMED")
+"""The last is the state of a trial of an earlier session until it runs again, on other machines after some seconds."""
 _STOPPED = ("EARLY_STOPPED", "USER_CANCELED")
 
 
@@ -91,7 +95,63 @@ def end_experiment() -> None:
         _ask("experiment?update_type=MAX_TRIAL_NUM", profile)
 
 
+def address_for_machines() -> tuple[str, int] | None:
+    """Return the manager's address as other machines see it, and the port after that of its web server.
+
+    NNI keeps that port free for what it needs beside the web server; its remote training service needs nothing.
+
+    Returns
+    -------
+    host, port
+        None where trials run on this machine, or there is no manager.
+    """
+    params = (_ask("experiment") or {}).get("params", {})
+    service = params.get("trainingService")
+    if not isinstance(service, dict) or service.get("platform") != "remote":
+        return None
+    from nni.experiment.config.utils import get_ipv4_address
+
+    host = service.get("nniManagerIp") or params.get("nniManagerIp") or get_ipv4_address()
+    channel = urlsplit(os.environ["NNI_TUNER_COMMAND_CHANNEL"])
+    return str(host), int(channel.port or 80) + 1
+
+
+def lost_with_its_machine(parameter_id: int) -> bool:
+    """Return whether the trial with some parameters ended because NNI could not reach its machine any more.
+
+    NNI calls such a trial canceled by the user.
+    """
+    return any(
+        job["status"] == "USER_CANCELED" and str(job.get("envId", "")).startswith("remote")
+        for job in _ask("trial-jobs") or ()
+        if any(json.loads(text).get("parameter_id") == parameter_id for text in job.get("hyperParameters", ()))
+    )
+
+
+def last_error_output() -> str:
+    """Return what the latest failed trial wrote to stderr, of one on another machine too; empty if it is not known.
+
+    NNI then keeps a copy in the experiment's folder.
+    """
+    failed = [job for job in _ask("trial-jobs") or () if job["status"] == "FAILED"]
+    if not failed:
+        return ""
+    latest = max(failed, key=lambda job: job.get("endTime", 0))
+    text = _text(f"trial-file/{latest['trialJobId']}/stderr") or ""
+    return "" if text.startswith(_NO_FILE) else text
+
+
 def _ask(path: str, change: Any = None) -> Any:
+    """Return what the manager answers, read as JSON; None if it doesn't."""
+    text = _text(path, change)
+    try:
+        return json.loads(text) if text and text.strip() else None
+    except ValueError as error:
+        _logger.warning("NNI's manager answers at %s what is not JSON (%s)", path, error)
+        return None
+
+
+def _text(path: str, change: Any = None) -> str | None:
     """Return what the manager answers, None if it doesn't."""
     channel = os.environ.get("NNI_TUNER_COMMAND_CHANNEL", "")
     if dispatcher_env_vars.SDK_PROCESS != "dispatcher" or not channel.startswith("ws://"):
@@ -102,8 +162,7 @@ def _ask(path: str, change: Any = None) -> Any:
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-            text = response.read().decode()
-        return json.loads(text) if text.strip() else None
+            return str(response.read().decode(errors="replace"))
     except (OSError, ValueError) as error:
         _logger.warning("NNI's manager does not answer at %s (%s)", url, error)
         return None

@@ -57,6 +57,7 @@ class SuccessiveHalving:
         self.floor = frozenset(floor)
         self._entries: list[dict[str, _Entry]] = [{} for _ in self.rungs]
         self._failed: set[str] = set()
+        self._lost: set[tuple[int, str]] = set()
         self._exhausted = False
 
     @property
@@ -133,12 +134,21 @@ class SuccessiveHalving:
         if stage > 1:
             self._failed.add(architecture)
 
+    def lose(self, stage: int, architecture: str) -> None:
+        """Note that a trial was lost with its machine or in a kill: it is tried once more, then it counts as failed."""
+        if (stage, architecture) in self._lost:
+            self.fail(stage, architecture)
+        else:
+            self._lost.add((stage, architecture))
+            self._entries[stage - 1].pop(architecture, None)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the rungs, the rewards of each stage by architecture, None where one runs, and what can't go on."""
         return {
             "rungs": [list(rung) for rung in self.rungs],
             "rewards": [{name: entry.reward for name, entry in entries.items()} for entries in self._entries],
             "failed": sorted(self._failed),
+            "lost": [list(trial) for trial in sorted(self._lost)],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -154,6 +164,7 @@ class SuccessiveHalving:
             raise ValueError(f"state: was saved with rungs {state['rungs']}, not {rungs}; give the same again")
         self._entries = [{name: _Entry(reward) for name, reward in rewards.items()} for rewards in state["rewards"]]
         self._failed = set(state["failed"])
+        self._lost = {(stage, name) for stage, name in state.get("lost", ())}
 
     def _best_left(self, index: int) -> str | None:
         """Return the best of a rung that has not gone on; the last place above is the floor's, if it has none yet."""

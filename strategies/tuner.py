@@ -18,13 +18,16 @@ from nni.tuner import Tuner
 
 from hnas_nni.foreign_text import as_number
 from hnas_nni.settings import Setting
-from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, Stage, reward_parameters
+from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, WEIGHTS_AT, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
+from strategies.common_weights import serve_weights
 from strategies.imported import ImportedResult, read_record
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
 from strategies.nni_manager import (
     end_experiment,
+    last_error_output,
+    lost_with_its_machine,
     restore_search_space,
     running_trials,
     started_parameters,
@@ -41,10 +44,11 @@ from strategies.settings import (
 )
 from strategies.successive_halving import SuccessiveHalving, read_rungs
 from strategies.trial_pictures import draw_trial
-from strategies.tuner_files import TunerFiles
+from strategies.tuner_files import TunerFiles, last_line
 from strategies.tuner_progress import TunerProgress
 
 if TYPE_CHECKING:
+    from hnas_nni.trial.weights_server import WeightsServer
     from strategies.agent import SearchAgent
     from strategies.policy_gradient import PolicyGradient
 
@@ -159,6 +163,7 @@ elite_weight, candidates : optional
             raise _refusal(f"classArgs: {error}") from error
         self._files = TunerFiles()
         self._agent: SearchAgent | None = None
+        self._common: tuple[WeightsServer, str] | None = None
         rungs = self._settings.rungs
         self._halving = None if rungs is None else SuccessiveHalving(read_rungs("rungs", rungs))
         self._search_space: Mapping[str, Any] = {}
@@ -219,6 +224,10 @@ elite_weight, candidates : optional
                 self._restore(state)
         except ValueError as error:
             raise _refusal(f"{self._files.folder}: {error}") from error
+        try:
+            self._common = serve_weights(self._files.folder)
+        except ValueError as error:
+            raise _refusal(str(error)) from error
         self._keep_space(search_space)
 
     def _know_again(self, started: Sequence[Any]) -> None:
@@ -288,7 +297,9 @@ elite_weight, candidates : optional
             if self._gives_up():
                 self._report_failure(kwargs.get("st_callback"))
                 return []
-            extra = {} if self._reward is None else reward_parameters(self._reward)
+            extra: dict[str, Any] = {} if self._reward is None else dict(reward_parameters(self._reward))
+            if self._common is not None:
+                extra[WEIGHTS_AT] = self._common[1]
             if self._halving is None:
                 proposals = iter(self._require_agent().propose_new(len(parameter_id_list)))
             else:
@@ -323,7 +334,9 @@ elite_weight, candidates : optional
             if not success and not self._is_stop():
                 self._failures += 1
                 if self._halving is not None and parameters is not None:
-                    self._halving.fail(parameters[STAGE], _key(self._sample(parameters)))
+                    lost = parameters[STAGE] > 1 and lost_with_its_machine(parameter_id)
+                    note = self._halving.lose if lost else self._halving.fail
+                    note(parameters[STAGE], _key(self._sample(parameters)))
                     self._save()
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
             self._end_if_done()
@@ -375,7 +388,8 @@ elite_weight, candidates : optional
 
     def _report_failure(self, callback: Callable[..., None] | None) -> None:
         """Say why the experiment ends, in the log of NNI's manager."""
-        reason = self._files.last_trial_error()
+        reason = self._files.last_trial_error() or last_line(last_error_output())
+        reason = reason or "see a trial's stderr for the reason"
         message = f"HierarchicalTuner: the first {self._failures} trials failed and none succeeded: {reason}"
         _logger.error(message)
         dispatcher = getattr(callback, "__self__", None)
@@ -402,7 +416,7 @@ elite_weight, candidates : optional
         if promotion is None and halving.running and not self._running and running_trials() == 0:
             # Lost: they failed after a resume, of which NNI tells nothing, or a kill came before NNI knew of them.
             for stage, architecture in halving.running:
-                halving.fail(stage, architecture)
+                halving.lose(stage, architecture)
             promotion = halving.next()
         if promotion is None:
             return None

@@ -96,15 +96,18 @@ class TunerFiles:
         return self.folder is not None and checkpoint_path(self.folder.parent, genotype).exists()
 
     def last_trial_error(self) -> str:
-        """Return the last line that the latest trial wrote to its stderr, on this machine."""
+        """Return the last line that the latest trial on this machine wrote to its stderr; empty if there is none."""
         folder = self.folder
         logs = [] if folder is None else folder.parent.glob("environments/*/trials/*/trial.stderr")
         for log in sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True):
-            if lines := log.read_text(encoding="utf-8", errors="replace").split("\n"):
-                for line in reversed(lines):
-                    if line.strip():
-                        return cut(line.strip())
-        return "see a trial's stderr for the reason"
+            if line := last_line(log.read_text(encoding="utf-8", errors="replace")):
+                return line
+        return ""
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text with something on it; empty if there is none."""
+    return next((cut(line.strip()) for line in reversed(text.split("\n")) if line.strip()), "")
 
 
 @contextmanager

@@ -68,11 +68,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     machine = groups["machine"]
     add_device(machine)
     machine.add_argument("--devices", default="1", metavar="N", help="how many of them, or auto for all (%(default)s)")
+    machine.add_argument(
+        "--nodes", type=int, default=1, metavar="N", help="on how many machines torchrun started it (%(default)s)"
+    )
     add_threads(machine)
 
 
 def run(options: argparse.Namespace) -> None:
     """Train, and say what came of it."""
+    if options.nodes < 1:
+        raise ValueError(f"--nodes: {options.nodes} is not valid; give at least 1")
     named = read_architecture(options.genotype)
     usual = MINIATURE if options.miniature else {}
     chosen = {**usual, **given(options, TrainingSettings), **network_sizes(options, named, usual)}
@@ -93,6 +98,7 @@ def run(options: argparse.Namespace) -> None:
         options.out,
         accelerator=options.device,
         devices=options.devices,
+        nodes=options.nodes,
         force=options.force,
         quiet=says_nothing,
         verbose=options.verbose,

@@ -67,7 +67,7 @@ class Search(Protocol):
         Raises
         ------
         ValueError
-            If the search has not left it on this machine.
+            If the search has left none, or on a machine from which it can't be fetched.
         """
 
     def history(self) -> SearchHistory:

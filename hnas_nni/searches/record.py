@@ -13,6 +13,28 @@ from hnas_nni.architecture.paper import name_in_network
 
 
 @dataclass(frozen=True)
+class RemoteFolder:
+    """The folder of a trial on another machine.
+
+    Parameters
+    ----------
+    host
+        The machine, as NNI's configuration names it.
+    path
+        The folder there; it may begin with ``~``.
+    environment
+        NNI's name of the machine, in which its number in the configuration is.
+    """
+
+    host: str
+    path: str
+    environment: str
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.path}"
+
+
+@dataclass(frozen=True)
 class Trial:
     """The state of one trial of an NNI experiment, whether or not it has measured something.
 
@@ -35,6 +57,8 @@ class Trial:
         Where the trial ran and left its files, or None if it lies on another machine or was removed.
     search
         The folder of the search that the trial is, if it is a whole one (``hnas search`` as a trial).
+    elsewhere
+        Where it ran, if that is another machine.
     """
 
     number: int
@@ -46,6 +70,7 @@ class Trial:
     end: datetime | None = None
     folder: Path | None = None
     search: Path | None = None
+    elsewhere: RemoteFolder | None = None
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,17 @@ class PatchBatches(IterableDataset[tuple[Tensor, Tensor]]):
     """An epoch of random training batches, for a DataLoader with ``batch_size=None``.
 
     The draws go on from epoch to epoch. A DataLoader must not have worker processes: the images live once, on the
-    device, and each process of a distributed training has its own sampler with its own seed.
+    device.
 
     Parameters
     ----------
     batch
-        Patches in a batch, n.
+        Patches in a batch, n, over all processes.
     steps
         Batches in an epoch.
+    rank, processes
+        Number of this process in a distributed training, and how many there are. Each draws whole batches by one seed
+        and yields its part, so that the training is the same on any number of devices. `batch` is a multiple.
 
     Attributes
     ----------
@@ -32,17 +35,22 @@ class PatchBatches(IterableDataset[tuple[Tensor, Tensor]]):
 
     sampler: PatchSampler
 
-    def __init__(self, batch: int, steps: int) -> None:
+    def __init__(self, batch: int, steps: int, rank: int = 0, processes: int = 1) -> None:
         self.batch = batch
         self.steps = steps
+        self._part = slice(rank * batch // processes, (rank + 1) * batch // processes)
 
     def __len__(self) -> int:
         return self.steps
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pairs ``lr, hr`` of float32 in 0..1, ``(n, 3, p / s, p / s)`` and ``(n, 3, p, p)``."""
+        """Yield pairs ``lr, hr`` of float32 in 0..1, ``(m, 3, p / s, p / s)`` and ``(m, 3, p, p)``.
+
+        m is n over the number of processes.
+        """
         for _ in range(self.steps):
-            yield self.sampler.sample(self.batch)
+            low, high = self.sampler.sample(self.batch)
+            yield low[self._part], high[self._part]
 
 
 def restart(sampler: PatchSampler, seed: int, rank: int = 0, epoch: int = 0) -> None:

@@ -31,8 +31,8 @@ VALIDATION_COLUMNS = ("validation_psnr", "validation_ssim")
 class RetrainingModule(pl.LightningModule):
     """Trains a network on random patches and measures it on whole images.
 
-    Every epoch begins its draws anew from seed, process and epoch, so that a training that is resumed at an epoch goes
-    on as if it had never stopped.
+    Every epoch begins its draws anew from seed and epoch, so that a training that is resumed at an epoch goes on as if
+    it had never stopped. Processes of a distributed training share the batches, and train as one would.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ class RetrainingModule(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Put the images on the device that Lightning has chosen."""
-        batch = self.settings.batch // self.trainer.world_size
-        self._batches = PatchBatches(batch, self.settings.steps_per_epoch)
+        rank, processes = self.trainer.global_rank, self.trainer.world_size
+        self._batches = PatchBatches(self.settings.batch, self.settings.steps_per_epoch, rank, processes)
         self._batches.sampler = make_sampler(self._training, self.settings, self.trainer.strategy.root_device)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -99,13 +99,21 @@ class RetrainingModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Set the clock."""
+        """Set the clock.
+
+        Raises
+        ------
+        ValueError
+            If processes have come to different epochs, as those of several machines do without a common folder.
+        """
+        if self.trainer.strategy.broadcast(self.trainer.current_epoch) != self.trainer.current_epoch:
+            raise ValueError("--out: is not the same folder on all nodes; give one that all of them see")
         self._seconds = self.history[-1]["seconds"] if self.history else 0.0
         self._started = time.monotonic()
 
     def on_train_epoch_start(self) -> None:
         """Begin the epoch's draws."""
-        restart(self._batches.sampler, self.settings.seed, self.trainer.global_rank, self.trainer.current_epoch)
+        restart(self._batches.sampler, self.settings.seed, epoch=self.trainer.current_epoch)
         self._losses = torch.zeros((), dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

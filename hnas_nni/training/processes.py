@@ -6,5 +6,8 @@ import os
 
 
 def is_first_process() -> bool:
-    """Whether this is not one of the further processes that Lightning starts for further devices."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this is not one of the further processes that Lightning or torchrun start for further devices.
+
+    Of all machines: torchrun counts in ``RANK`` over them; Lightning starts processes on one, and has ``LOCAL_RANK``.
+    """
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"

@@ -62,6 +62,7 @@ def train(
     *,
     accelerator: str = "auto",
     devices: str = "1",
+    nodes: int = 1,
     force: bool = False,
     quiet: bool = False,
     verbose: bool = False,
@@ -82,7 +83,10 @@ def train(
     out
         The folder, see :mod:`hnas_nni.training.folder`; made if need be.
     accelerator, devices
-        Lightning's: "auto", "cpu" or "cuda", and how many. Several train on the same batch, each on a part of it.
+        Lightning's: "auto", "cpu" or "cuda", and how many on each node. Several train on the same batch, each on a
+        part of it.
+    nodes
+        On how many machines torchrun has started the training.
     force
         Start over, in a folder that has a training already.
     quiet
@@ -110,9 +114,11 @@ def train(
         silence_lightning()
     network = _network(architecture, settings)
     training, validation = load_images(settings)
-    trainer = _trainer(folder, settings, accelerator, devices, quiet)
+    trainer = _trainer(folder, settings, accelerator, devices, nodes, quiet)
     if settings.batch % trainer.world_size:
         raise ValueError(f"--batch: {settings.batch} can't be divided among {trainer.world_size} devices")
+    if trainer.world_size > 1:
+        _leave_out_unused(network, settings)
     module = RetrainingModule(
         network, settings, training, validation, lambda done: folder.write_epoch(done.history, done.result)
     )
@@ -154,16 +160,30 @@ def _network(architecture: Architecture, settings: TrainingSettings) -> SuperRes
     return network
 
 
+def _leave_out_unused(network: SuperResolutionNetwork, settings: TrainingSettings) -> None:
+    """Take parameters that no output depends on out of the training: processes would wait for their gradients.
+
+    Of some architectures a cell never reads one of its inputs.
+    """
+    side = settings.patch // settings.scale
+    network(torch.zeros(1, 3, side, side)).sum().backward()
+    for parameter in network.parameters():
+        parameter.requires_grad_(parameter.grad is not None)
+    network.zero_grad()
+
+
 def _trainer(
-    folder: TrainingFolder, settings: TrainingSettings, accelerator: str, devices: str, quiet: bool
+    folder: TrainingFolder, settings: TrainingSettings, accelerator: str, devices: str, nodes: int, quiet: bool
 ) -> pl.Trainer:
+    if nodes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        raise ValueError("--nodes: start the same command on each of them by torchrun, as docs/training.md shows")
     checkpoints = EpochCheckpoint(folder.checkpoint)
     try:
         return pl.Trainer(
             accelerator=accelerator,
             devices=int(devices) if devices.isdecimal() else devices,
-            # Of some architectures a cell never reads one of its inputs.
-            strategy="auto" if devices == "1" else "ddp_find_unused_parameters_true",
+            num_nodes=nodes,
+            strategy="auto" if devices == "1" and nodes == 1 else "ddp",
             precision=_LIGHTNINGS_PRECISION[settings.precision],
             max_epochs=settings.epochs,
             callbacks=[checkpoints] if quiet else [checkpoints, TrainingProgress()],

@@ -34,6 +34,7 @@ from hnas_nni.trial.final_result import note_final_result, noted_final_result
 from hnas_nni.trial.parameters import TrialParameters
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import TrialSettings
+from hnas_nni.trial.weights_client import CommonWeights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
         "--shared-weights", type=Path, metavar="FILE", help="database of shared weights (under NNI: the experiment's)"
     )
     parser.add_argument("--no-sharing", action="store_true", help="train each architecture from scratch")
+    parser.add_argument(
+        "--stages",
+        type=Path,
+        metavar="DIR",
+        help="where trials leave their weights for the next rung (under NNI: the experiment's folder); on several "
+        "machines, a folder that all of them see",
+    )
     parser.add_argument(OPTION, action="store_true", help="import everything anew in this process (under NNI)")
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder for {MODEL_FILE} (under NNI: the trial's)")
     add_options(parser, TrialSettings)
@@ -108,15 +116,25 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
         return
     parameters = TrialParameters.from_nni(handed)
     genotype, stage = parameters.genotype, parameters.stage
+    common = None if parameters.weights_at is None else CommonWeights(parameters.weights_at)
     shared_weights = None if options.no_sharing else options.shared_weights
     shares = not options.no_sharing and genotype.space is PAPER and stage is None and shared_weights is None
-    experiment = experiment_folder(folder, nni.get_experiment_id()) if shares or stage is not None else None
-    if shares:
+    leaves = stage is not None and options.stages is None
+    if common is None and os.environ["NNI_PLATFORM"] != "local":
+        _check_machines(shares, leaves)
+    experiment = None
+    if common is not None and (shares or leaves):
+        shared_weights, experiment = common if shares else None, folder
+    elif shares or leaves:
+        experiment = experiment_folder(folder, nni.get_experiment_id())
+    elif stage is not None:
+        experiment = options.stages / nni.get_experiment_id()
+    if shares and common is None:
         from hnas_nni.trial.shared_weights import FILE_NAME
 
         assert experiment is not None
         shared_weights = experiment / FILE_NAME
-    training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment)
+    training = Training(settings, shared_weights, nni.get_sequence_id(), stage, experiment, common if leaves else None)
     reward = _reward(options, parameters.reward)
     report = lambda result: nni.report_intermediate_result(result.on_the_way())  # noqa: E731
     result, network = evaluate(genotype, reward, training, report)
@@ -129,6 +147,20 @@ def _run_under_nni(options: argparse.Namespace, settings: TrialSettings) -> None
 
 def _print_psnr(result: TrialResult) -> None:
     print(f"PSNR {result.psnr:.3f} dB", file=sys.stderr)
+
+
+def _check_machines(shares: bool, leaves: bool) -> None:
+    """Refuse what is in one machine's folder alone, where the next trial may be on another machine."""
+    if shares:
+        raise ValueError(
+            "weights are shared in a file, which each machine would have for itself; with several machines give "
+            "--no-sharing, or --shared-weights FILE for one on each"
+        )
+    if leaves:
+        raise ValueError(
+            "rungs: the next stage may run on another machine; give --stages DIR, a folder that all machines see, "
+            "or take rungs out of classArgs"
+        )
 
 
 def _save(network: nn.Module, folder: Path) -> None:

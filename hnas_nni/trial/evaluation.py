@@ -19,6 +19,8 @@ from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, TrialSet
 if TYPE_CHECKING:
     from torch import nn
 
+    from hnas_nni.trial.weights_client import CommonWeights
+
 
 OVER_BUDGET = -1000.0
 """Reward of an architecture at the budget's double; below any within, whatever the reward's settings are."""
@@ -78,21 +80,24 @@ class Training:
     settings
         How to train and measure.
     shared_weights
-        Database of :class:`hnas_nni.trial.shared_weights.SharedWeights` to start from and give back to; None trains
-        from scratch. Of the paper's space alone.
+        Database of :class:`hnas_nni.trial.shared_weights.SharedWeights` to start from and give back to, or the way to
+        one beside NNI's manager; None trains from scratch. Of the paper's space alone.
     number
         Number of the trial, so that trials of one seed draw different batches.
     stage
         How far to go in a search by successive halving; None outside of one.
     folder
         The experiment's, where stages leave off and go on.
+    common
+        Where trials of the next stage, on other machines, get the weights from; None where they see the folder.
     """
 
     settings: TrialSettings
-    shared_weights: Path | None = None
+    shared_weights: Path | CommonWeights | None = None
     number: int = 0
     stage: Stage | None = None
     folder: Path | None = None
+    common: CommonWeights | None = None
 
 
 def evaluate(
@@ -180,6 +185,8 @@ def _train(
     optimizer = Adam()
     done_before = 0
     if checkpoint is not None and stage is not None and stage.number > 1:
+        if training.common is not None:
+            training.common.fetch(checkpoint)
         done_before = go_on(checkpoint, network, optimizer)
     sampler = PatchSampler(images.training, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
@@ -199,6 +206,9 @@ def _train(
             tell(done_before + done, psnr, psnr - bicubic)
     if checkpoint is not None:
         leave(checkpoint, network, optimizer, done_before + steps)
+        if training.common is not None:
+            training.common.store(checkpoint)
+            checkpoint.unlink()
     collapse(network)
     if store is not None:
         store.give_back(network)
@@ -213,11 +223,11 @@ def _start_paper_network(network: Any, training: Training) -> Any:
         interpolate(network)
     if training.shared_weights is None or training.stage is not None:
         return None
-    from hnas_nni.trial.shared_weights import SharedWeights
+    from hnas_nni.trial.shared_weights import CommonSharedWeights, SharedWeights
 
-    store = SharedWeights(
-        training.shared_weights, scale=network.scale, channels=network.channels, layers=network.layers
-    )
+    sizes = {"scale": network.scale, "channels": network.channels, "layers": network.layers}
+    where = training.shared_weights
+    store = SharedWeights(where, **sizes) if isinstance(where, Path) else CommonSharedWeights(where, **sizes)
     store.load_into(network)
     return store
 

@@ -14,7 +14,8 @@ LAMBDA = "lambda"
 COST_SCALE = "cost_scale"
 STAGE = "stage"
 STEPS = "steps"
-OF_TUNER = (LAMBDA, COST_SCALE, STAGE, STEPS)
+WEIGHTS_AT = "weights_at"
+OF_TUNER = (LAMBDA, COST_SCALE, STAGE, STEPS, WEIGHTS_AT)
 """What a tuner adds to an architecture."""
 
 
@@ -55,11 +56,14 @@ class TrialParameters:
         How to reward it, or None where that is left to the trial's own options, as with NNI's built-in tuners.
     stage
         How far to go, or None where that is left to the trial's own options.
+    weights_at
+        Where trials on several machines have weights in common, or None.
     """
 
     genotype: Genotype
     reward: JointReward | None = None
     stage: Stage | None = None
+    weights_at: str | None = None
 
     @classmethod
     def from_nni(cls, parameters: Mapping[str, Any]) -> TrialParameters:
@@ -71,6 +75,9 @@ class TrialParameters:
             If a label is missing or unknown or a value is not valid; the message names it.
         """
         sample = dict(parameters)
+        weights_at = sample.pop(WEIGHTS_AT, None)
+        if not isinstance(weights_at, (str, type(None))):
+            raise ValueError(f"{WEIGHTS_AT}: not an address, which a tuner gives as text")
         reward = None
         if LAMBDA in sample:
             reward = JointReward(sample.pop(LAMBDA), sample.pop(COST_SCALE, JointReward.cost_scale))
@@ -79,7 +86,7 @@ class TrialParameters:
             if STEPS not in sample:
                 raise ValueError(f"{STEPS}: missing, but there is a {STAGE}")
             stage = Stage(sample.pop(STAGE), sample.pop(STEPS))
-        return cls(Genotype.from_sample(sample), reward, stage)
+        return cls(Genotype.from_sample(sample), reward, stage, weights_at)
 
 
 def reward_parameters(reward: JointReward) -> dict[str, float]:

@@ -17,19 +17,23 @@ fits all of them, its weights are stored for a single path and divided by the nu
 from __future__ import annotations
 
 import copy
+import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from hnas_nni.architecture.cells import INPUT_NODES
+from hnas_nni.foreign_text import parse_json
 from hnas_nni.network.first_weights import divide_by_paths, multiply_by_paths
 from hnas_nni.network.network import CellBlock, HNASNetwork, block_cells
+from hnas_nni.trial.packed import pack, unpack
+from hnas_nni.trial.weights_client import CommonWeights
 
 FILE_NAME = "shared_weights.sqlite"
 _LOCK_TIMEOUT = 60.0
@@ -103,15 +107,41 @@ class SharedWeights:
             name: {key: tensor.detach().cpu().contiguous() for key, tensor in unit.state_dict().items()}
             for name, unit in _units(network)
         }
+        self._versions |= self.merge(units, {name: self._versions.get(name, 0) for name in units})
+
+    def merge(self, units: Mapping[str, Mapping[str, Tensor]], started_from: Mapping[str, int]) -> dict[str, int]:
+        """Store units in one transaction; the mean, where another trial has stored the same one meanwhile.
+
+        Parameters
+        ----------
+        units
+            Tensors by unit and name.
+        started_from
+            The versions that were trained on; 0 of what was not there.
+
+        Returns
+        -------
+        dict
+            The versions that are there now.
+        """
         versions = {}
         with self._transaction("BEGIN IMMEDIATE") as database:
             for name, tensors in units.items():
                 version, other = self._unit(database, name, tensors) or (0, None)
-                if other is not None and version != self._versions.get(name, 0):
+                if other is not None and version != started_from.get(name, 0):
                     tensors = {key: torch.lerp(tensor, other[key], 0.5) for key, tensor in tensors.items()}
-                database.execute("REPLACE INTO units VALUES (?, ?, ?)", (name, version + 1, save(tensors)))
+                database.execute("REPLACE INTO units VALUES (?, ?, ?)", (name, version + 1, save(dict(tensors))))
                 versions[name] = version + 1
-        self._versions |= versions
+        return versions
+
+    def stored(self, names: Iterable[str]) -> dict[str, tuple[int, bytes]]:
+        """Return version and safetensors of the units of some names that are stored, all of one moment."""
+        with self._transaction("BEGIN") as database:
+            rows = {
+                name: database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
+                for name in names
+            }
+        return {name: row for name, row in rows.items() if row is not None}
 
     def __len__(self) -> int:
         """Return the number of units that are stored."""
@@ -133,9 +163,10 @@ class SharedWeights:
 
     def _read(self, expected: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[int, dict[str, Tensor]]]:
         """Return version and tensors of the units that are stored, all of one moment."""
-        with self._transaction("BEGIN") as database:
-            rows = {name: self._unit(database, name, tensors) for name, tensors in expected.items()}
-        return {name: row for name, row in rows.items() if row is not None}
+        return {
+            name: (version, self._checked(name, version, blob, expected[name]))
+            for name, (version, blob) in self.stored(expected).items()
+        }
 
     def _unit(
         self, database: sqlite3.Connection, name: str, expected: Mapping[str, Tensor]
@@ -145,6 +176,10 @@ class SharedWeights:
         if row is None:
             return None
         version, stored = row
+        return version, self._checked(name, version, stored, expected)
+
+    def _checked(self, name: str, version: Any, stored: Any, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a unit's tensors, which are to be like others."""
         try:
             tensors = load(stored)
             shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
@@ -153,7 +188,46 @@ class SharedWeights:
             sound = False
         if not sound or not isinstance(version, int) or not 0 < version < _MOST_VERSIONS:
             raise ValueError(f"{self.path}: the unit {name} is damaged; remove the file, and sharing starts anew")
-        return version, tensors
+        return tensors
+
+
+class CommonSharedWeights(SharedWeights):
+    """The weights that trials on several machines share: the same database, beside NNI's manager.
+
+    Parameters
+    ----------
+    common
+        The way there.
+    scale, channels, layers
+        Sizes of the networks.
+
+    Raises
+    ------
+    ValueError
+        If it can't be reached, and what :class:`SharedWeights` raises; the methods.
+    """
+
+    def __init__(self, common: CommonWeights, *, scale: int, channels: int, layers: int) -> None:
+        self.path = Path(FILE_NAME)
+        self._versions = {}
+        self._common = common
+        self._sizes = (scale, channels, layers)
+
+    def merge(self, units: Mapping[str, Mapping[str, Tensor]], started_from: Mapping[str, int]) -> dict[str, int]:
+        """Store units, as :meth:`SharedWeights.merge` does."""
+        header = {"sizes": self._sizes, "units": [[name, started_from.get(name, 0)] for name in units]}
+        answer = self._common.post("merge", pack(header, [save(dict(tensors)) for tensors in units.values()]))
+        return {str(name): int(version) for name, version in parse_json(answer).items()}
+
+    def stored(self, names: Iterable[str]) -> dict[str, tuple[int, bytes]]:
+        """Return what is stored, as :meth:`SharedWeights.stored` does."""
+        request = json.dumps({"sizes": self._sizes, "names": list(names)}).encode()
+        header, blobs = unpack(self._common.post("read", request))
+        return {name: (version, blob) for (name, version), blob in zip(header, blobs, strict=True)}
+
+    def __len__(self) -> int:
+        """Refuse: trials have no need of it."""
+        raise NotImplementedError
 
 
 def _units(network: HNASNetwork) -> Iterator[tuple[str, nn.Module]]:

@@ -13,6 +13,7 @@ module              fault of NNI 3.0
 ``checkpoint``      Resumed experiments of NNI's own strategies end in UnpicklingError (torch 2.6 and later).
 ``experiment``      Trials show a serialized model in the web page; GridSearch's samples change in place.
 ``tpe_tuner``       nnictl's TPE stops when two trials were exchanged.
+``loopback``        The web server, which has no password, listens on every interface.
 =================== =================================================================================================
 
 That profilers can't follow interpolation is met by the space itself, which states its cost

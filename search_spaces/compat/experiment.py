@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 from nni.experiment import RunMode
+from nni.nas.evaluator import Evaluator
 from nni.nas.execution import ExecutionEngine
 from nni.nas.experiment import NasExperiment
 from nni.nas.experiment.config import (
     ExecutionEngineConfig,
     ModelFormatConfig,
+    NasExperimentConfig,
     RawModelFormatConfig,
     SimplifiedModelFormatConfig,
 )
-from nni.nas.space import ExecutableModelSpace, RawFormatModelSpace, SimplifiedModelSpace
+from nni.nas.space import BaseModelSpace, ExecutableModelSpace, RawFormatModelSpace, SimplifiedModelSpace
+from nni.nas.strategy import Strategy
 
 from search_spaces.compat.checkpoint import load_checkpoint_state
 from search_spaces.compat.engine import mend_engine
 from search_spaces.compat.input_pick import plain_sample
+from search_spaces.compat.loopback import check_reachable, loopback_only
 
 _logger = logging.getLogger("nni.hnas")
 
@@ -36,8 +41,16 @@ class MendedNasExperiment(NasExperiment):
     - A space that the strategy can't control is refused before anything is started, by strategies that have a
       ``check_space``.
     - GridSearch evaluates what it names where trials run in this process, as one-shot supernets do.
+    - The web server, which has no password, can be for this machine alone.
 
     Nothing else changes for one-shot strategies, which have no web page.
+
+    Parameters
+    ----------
+    model_space, evaluator, strategy, config, id
+        As for NNI's own.
+    loopback_only
+        Let NNI's web server listen on 127.0.0.1 in place of every interface.
 
     Examples
     --------
@@ -52,17 +65,35 @@ class MendedNasExperiment(NasExperiment):
     _went_on = True
     """False where the saved state could not be taken: it stays as it is, for another try."""
 
+    def __init__(
+        self,
+        model_space: BaseModelSpace,
+        evaluator: Evaluator,
+        strategy: Strategy,
+        config: NasExperimentConfig | None = None,
+        id: str | None = None,
+        *,
+        loopback_only: bool = False,
+    ) -> None:
+        super().__init__(model_space, evaluator, strategy, config, id)
+        self.loopback_only = loopback_only
+
     def start(self, port: int = 8080, debug: bool = False, run_mode: RunMode = RunMode.Background) -> None:
         """Start the experiment; see NNI's own.
 
         Raises
         ------
         ValueError
-            If the strategy can't control the space; the message names the choice.
+            If the strategy can't control the space; the message names the choice. Or if `loopback_only` would keep
+            trials on other machines from the web server.
         """
+        config = self.config.canonical_copy()
+        service = config.training_service
+        if self.loopback_only and service is not None:
+            check_reachable(service.platform, service.nni_manager_ip or config.nni_manager_ip)
         check = getattr(self.strategy, "check_space", None)
         if check is not None:
-            check(self.executable_model_factory(self.config.canonical_copy().model_format))
+            check(self.executable_model_factory(config.model_format))
         super().start(port, debug, run_mode)
 
     def load_checkpoint(self) -> None:
@@ -94,6 +125,10 @@ class MendedNasExperiment(NasExperiment):
         """Save the experiment's state, unless it could not go on from what was saved; see NNI's own."""
         if self._went_on:
             super().save_checkpoint()
+
+    def _start_nni_manager(self, *arguments: Any, **named: Any) -> None:
+        with loopback_only() if self.loopback_only else nullcontext():
+            super()._start_nni_manager(*arguments, **named)
 
     def execution_engine_factory(self, config: ExecutionEngineConfig) -> ExecutionEngine:
         """Return the engine that runs the trials."""

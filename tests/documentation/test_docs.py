@@ -20,8 +20,10 @@ PAGES = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
 ]
 _PROGRAMS = {"uv", "pip", "pytest", "ruff", "mypy", "source", "export", "tensorboard"}
+_PROGRAMS |= {"ssh", "ssh-copy-id", "scp", "rsync", "torchrun"}
 _OTHERS_OPTIONS = {"--reinstall-package", "--config", "--foreground", "--port", "--logdir"}
-"""Options of nnictl and TensorBoard that the pages name."""
+_OTHERS_OPTIONS |= {"--upgrade", "--nproc-per-node"}
+"""Options of nnictl, TensorBoard, pip and torchrun that the pages name."""
 
 _NAMED_FILE = re.compile(
     r"(?:docs|examples|hnas_nni|search_spaces|strategies|tests|benchmarks)/[\w./-]+\.\w+|config\.yml"
@@ -85,8 +87,8 @@ def test_commands_of_the_pages_are_accepted(page: Path, words: list[str], capsys
     elif words[1:3] == ["-m", "pytest"]:
         assert (REPOSITORY / words[3]).is_dir()
     elif program == "python":
-        script = REPOSITORY / (arguments[0] if arguments[0] != "-m" else f"{arguments[1]}/__main__.py")
-        script = script / "__main__.py" if script.is_dir() else script
+        script = REPOSITORY / (arguments[0] if arguments[0] != "-m" else arguments[1].replace(".", "/"))
+        script = script / "__main__.py" if script.is_dir() else script.with_suffix(".py")
         source = script.read_text(encoding="utf-8")
         for option in arguments:
             name = option.removeprefix("--")

@@ -24,7 +24,7 @@ FAMILIES = [path for path in CONFIGS if path.name.startswith("one_shot_family")]
 
 
 def _read(path: Path, folder: Path) -> tuple[ExperimentConfig, list[str]]:
-    """Return a configuration as NNI completes it, and the words of its trial's command."""
+    """Return a configuration as NNI completes it, and the words of its trial's command; NNI looks for an ssh key."""
     config = ExperimentConfig.load(path)
     config.experiment_working_directory = str(folder)
     config = config.canonical_copy()
@@ -34,6 +34,9 @@ def _read(path: Path, folder: Path) -> tuple[ExperimentConfig, list[str]]:
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path not in FAMILIES], ids=lambda path: path.name)
 def test_configuration_fits_nni_tuner_and_trial(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").touch()
     config, words = _read(path, tmp_path)
     assert words[:3] == ["python", "-m", "hnas_nni.trial"]
     options = _parser().parse_args(words[3:])

@@ -43,7 +43,7 @@ if __name__ == "__main__":
     evaluator = SuperResolution(
         patch_size=24, batch=2, steps_per_epoch=2, measured_patches=2, limit=1, accelerator="cpu"
     )
-    experiment = MendedNasExperiment(space, evaluator, Random())
+    experiment = MendedNasExperiment(space, evaluator, Random(), loopback_only=True)
     experiment.config.max_trial_number = {TRIALS}
     experiment.config.trial_gpu_number = 0
     experiment.config.experiment_working_directory = sys.argv[2]
@@ -92,6 +92,13 @@ def nas_search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningExpe
         if _SLOW_SERVER not in log.read_text():
             break
     pytest.fail(f"the search ended early:\n{log.read_text()[-3000:]}")
+
+
+def test_the_server_is_for_this_machine_alone(nas_search: RunningExperiment) -> None:
+    """It listens on loopback, and NNI names no other address; without the switch both are of every interface."""
+    assert nas_search.listening() == {"127.0.0.1"}
+    log = (nas_search.directory / "log" / "experiment.log").read_text()
+    assert re.findall(r"http://(\S+?):", log) == ["127.0.0.1"]
 
 
 def jobs(experiment: RunningExperiment) -> dict[str, dict[str, Any]]:

@@ -87,6 +87,21 @@ def test_another_takes_the_place_of_one_that_fails() -> None:
     assert halving.done
 
 
+def test_one_that_was_lost_is_tried_once_more_and_then_counts_as_failed() -> None:
+    """After a restart too, which must know of the first time."""
+    halving = SuccessiveHalving(RUNGS)
+    for name, reward in zip("abcd", (4.0, 3.0, 2.0, 1.0), strict=True):
+        climb(halving, name)
+        halving.finish(1, name, reward)
+    assert climb(halving, "") == Promotion(2, 20, "a")
+    halving.lose(2, "a")
+    resumed = SuccessiveHalving(RUNGS)
+    resumed.load_state_dict(json.loads(json.dumps(halving.state_dict())))
+    assert climb(resumed, "") == Promotion(2, 20, "a")
+    resumed.lose(2, "a")
+    assert [climb(resumed, "") for _ in range(2)] == [Promotion(2, 20, "b"), Promotion(2, 20, "c")]
+
+
 def test_a_new_one_takes_the_place_of_a_new_one_that_fails() -> None:
     halving = SuccessiveHalving([Rung(1, 10)])
     climb(halving, "a")

@@ -11,7 +11,8 @@ Seen with NNI 3.0:
   it then fails and leaves the manager running, which is killed before another attempt.
 - ``nnictl`` prints colours and warnings, so the experiment's id is read from NNI's list and not from the
   output.
-- With the web server still starting, a request is refused or answered with an error page.
+- With the web server still starting, a request is refused or answered with an error page. ``nnictl`` itself gives up
+  after three seconds, and kills the manager.
 """
 
 from __future__ import annotations
@@ -135,6 +136,11 @@ class RunningExperiment:
     def manager_is_alive(self) -> bool:
         """Whether NNI's manager process runs."""
         return _is_alive(_known_experiments(self.home)[self.id]["pid"])
+
+    def listening(self) -> set[str]:
+        """Return the addresses at which the manager's web server listens."""
+        manager = psutil.Process(_known_experiments(self.home)[self.id]["pid"])
+        return {socket.laddr.ip for socket in manager.net_connections("tcp") if socket.status == psutil.CONN_LISTEN}
 
     def stop(self) -> None:
         """Stop the experiment as a user would: ``nnictl stop``."""
@@ -281,10 +287,13 @@ def run_experiment() -> RunExperiment:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
+    """Return a port that nobody listens on, nor on the next one, which trials on other machines need too."""
+    while True:
+        with socket.socket() as server, socket.socket() as other, suppress(OSError, OverflowError):
+            server.bind(("127.0.0.1", 0))
+            port: int = server.getsockname()[1]
+            other.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def _environment(home: Path) -> dict[str, str]:

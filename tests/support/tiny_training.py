@@ -30,11 +30,8 @@ TINY: dict[str, Any] = {
 """Settings on the embedded photographs."""
 
 
-def train_by_hand(settings: TrainingSettings, ranks: int = 1) -> list[dict[str, torch.Tensor]]:
-    """Train without Lightning; return the weights after each step.
-
-    With several ranks a batch is what all of them draw, one after another.
-    """
+def train_by_hand(settings: TrainingSettings) -> list[dict[str, torch.Tensor]]:
+    """Train without Lightning; return the weights after each step."""
     if settings.validation is None:
         splits = load_splits("embedded:photos", settings.scale, patch_size=settings.patch)
         pairs: Sequence[ImagePair] = splits.weight + splits.controller
@@ -48,10 +45,8 @@ def train_by_hand(settings: TrainingSettings, ranks: int = 1) -> list[dict[str, 
     for step in range(total):
         epoch, first = divmod(step, settings.steps_per_epoch)
         if first == 0:
-            seeds = [settings.seed + 1_000_003 * rank + 7_368_787 * epoch for rank in range(ranks)]
-            samplers = [PatchSampler(pairs, settings.scale, settings.patch, seed=seed) for seed in seeds]
-        batches = [sampler.sample(settings.batch // ranks) for sampler in samplers]
-        low, high = (torch.cat(parts) for parts in zip(*batches, strict=True))
+            sampler = PatchSampler(pairs, settings.scale, settings.patch, seed=settings.seed + 7_368_787 * epoch)
+        low, high = sampler.sample(settings.batch)
         training_step(network, optimizer, low, high, cosine_learning_rate(step / total, settings.learning_rate))
         weights.append({name: weight.clone() for name, weight in network.state_dict().items()})
     return weights

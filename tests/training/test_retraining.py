@@ -174,15 +174,6 @@ def test_force_starts_over(tiny: TrainingSettings, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_on_one_batch(tiny: TrainingSettings, tmp_path: Path, small_image: str) -> None:
-    """Each draws its own half; the step is that of the whole batch."""
-    arguments = command(tmp_path / "run", "--devices=2", batch=4, validation=small_image)
-    subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    expected = train_by_hand(replace(tiny, batch=4, validation=small_image), ranks=2)[-1]
-    assert_same(load(tmp_path / "run" / "last.safetensors").state_dict(), expected, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.slow
 def test_weights_need_neither_lightning_nor_nni(tiny: TrainingSettings, tmp_path: Path) -> None:
     training = train(GENOTYPE, replace(tiny, epochs=1), tmp_path / "run", accelerator="cpu")
     code = (

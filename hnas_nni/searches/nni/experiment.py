@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 
 from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.foreign_text import read_text
 from hnas_nni.network.model_header import MODEL_FILE, read_header
 from hnas_nni.searches.history import SearchHistory
 from hnas_nni.searches.nni.database import ExperimentError
 from hnas_nni.searches.nni.history import is_running, read_nni_history
+from hnas_nni.searches.nni.machines import fetch_model
+from hnas_nni.searches.nni.manager_log import why_it_ended
 from hnas_nni.searches.nni.reading import read_trials
 from hnas_nni.searches.record import MeasuredArchitecture, Trial, count_states, states_in_words
 from hnas_nni.searches.run import SearchRun
@@ -127,18 +127,20 @@ class Experiment:
         return trial.genotype, {"scale": header.scale, "channels": header.channels, "layers": header.layers}
 
     def model_file(self, architecture: MeasuredArchitecture) -> Path:
-        """Return the model file of the best trial of an architecture that has left it on this machine."""
+        """Return the model file of the best trial of an architecture that has left it, fetched if need be."""
         trial = architecture.trial
         if trial is not None and trial.search is not None:
             return SearchRun(trial.search).model_file(architecture)
         same = [entry for entry in self.finished if entry.genotype == architecture.genotype]
         for entry in sorted(same, key=_worse):
-            if entry.trial is not None and (model := _model_of(entry.trial)) is not None:
+            assert entry.trial is not None  # all that an experiment measures comes from trials
+            if (model := _model_of(entry.trial)) is not None:
                 return model
-        raise ExperimentError(
-            f"{self.path}: no trial of the winner has left its {MODEL_FILE} here; "
-            "if the trials ran on another machine, copy it from there"
-        )
+            if entry.trial.elsewhere is not None:
+                model = fetch_model(self.path, entry.trial)
+                if read_header(model).architecture == entry.genotype:
+                    return model
+        raise ExperimentError(f"{self.path}: no trial of the winner has left its {MODEL_FILE}")
 
     def history(self) -> SearchHistory:
         """Return what a report tells of it."""
@@ -169,23 +171,10 @@ def _model_of(trial: Trial) -> Path | None:
     )
 
 
-_ERROR_OF_THE_MANAGER = re.compile(r" ERROR \(NNIManager\) (?:Error: )?(.+)")
-
-
-def _managers_error(folder: Path) -> str | None:
-    """Return what NNI's manager ended with, None if its log tells of nothing."""
-    try:
-        found = _ERROR_OF_THE_MANAGER.search(read_text(folder / "log" / "nnimanager.log"))
-    except (OSError, ValueError):
-        return None
-    return None if found is None else found[1].strip().rstrip(".")
-
-
 def _why_nothing_finished(trials: Sequence[Trial], folder: Path, running: bool) -> str:
-    error = _managers_error(folder)
-    if not trials and error is not None:
-        remedy = "start it again when the machine is less busy" if "did not connect" in error else "mend that"
-        return f"experiment {folder.name} ended before its first trial: {error}; {remedy}"
+    end = why_it_ended(folder)
+    if not trials and end is not None:
+        return f"experiment {folder.name} ended before its first trial: {end[0]}; {end[1]}"
     if not trials:
         return "no trial has started yet; wait until the search has finished some, or see `nnictl log stderr`"
     states = ", ".join(f"{number} {status}" for status, number in Counter(t.status for t in trials).items())
@@ -194,6 +183,6 @@ def _why_nothing_finished(trials: Sequence[Trial], folder: Path, running: bool) 
     if running:
         advice = f"see {log}" if log else "wait until one has"
     else:
-        died = "the experiment has stopped" if error is None else f"the experiment has ended: {error}"
+        died = "the experiment has stopped" if end is None else f"the experiment has ended: {end[0]}"
         advice = f"{died}; {f'see {log}' if log else f'`nnictl resume {folder.name}` goes on'}"
     return f"no trial has finished with a result ({states}); {advice}"

@@ -14,6 +14,7 @@ Seen with NNI 3.0:
   trial.
 - Data imported with ``nnictl experiment import`` is an event without a trial's id.
 - A manager that is killed leaves the last state of its trials, e.g. RUNNING, in the database.
+- ``logPath`` of a trial on another machine is ``host:path``, with a ``~`` for the home folder there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hnas_nni.architecture.cells import GenotypeError
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.foreign_text import as_number, parse_json
 from hnas_nni.searches.nni.database import DATABASE, ExperimentError, is_experiment, moment, query
-from hnas_nni.searches.record import MeasuredArchitecture, Trial
+from hnas_nni.searches.record import MeasuredArchitecture, RemoteFolder, Trial
 from hnas_nni.searches.search_folder import SEARCH_FOLDER, SearchFolder
 from hnas_nni.trial.parameters import LAMBDA, TrialParameters
 
@@ -61,14 +62,15 @@ def read_trials(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Measure
         raise ExperimentError(f"{path}: not the folder of an NNI experiment, which holds {DATABASE}")
     events, metrics = query(
         path,
-        "SELECT timestamp, trialJobId, event, data, sequenceId FROM TrialJobEvent "
+        "SELECT timestamp, trialJobId, event, data, sequenceId, logPath, environmentId FROM TrialJobEvent "
         "WHERE trialJobId <> '' ORDER BY rowid",
         "SELECT timestamp, trialJobId, parameterId, type, sequence, data FROM MetricData ORDER BY rowid",
     )
     drafts: dict[str, _Draft] = {}
     handed_out = _HandedOut(path.name)
-    for time, id, event, data, number in events:
+    for time, id, event, data, number, place, environment in events:
         drafts.setdefault(id, _Draft(id)).add_event(time, event, number)
+        drafts[id].add_place(place, environment)
         if data:
             handed_out.add(time, data)
     for time, id, parameter_id, kind, sequence, data in metrics:
@@ -136,6 +138,7 @@ class _Draft:
     start: int | None = None
     end: int | None = None
     final: Any = None
+    elsewhere: RemoteFolder | None = None
     intermediate: dict[int, float] = field(default_factory=dict)
     is_search: bool = False
     """Whether the trial is a whole search: it reports by epochs, and its architecture at the end."""
@@ -151,6 +154,12 @@ class _Draft:
             self.end = time
         if number is not None and self.number < 0:
             self.number = number
+
+    def add_place(self, place: str | None, environment: str | None) -> None:
+        """Note where the trial runs; the last place counts, where it goes on after a resume."""
+        host, colon, path = (place or "").partition(":~/")
+        if colon:
+            self.elsewhere = RemoteFolder(host, f"~/{path}", environment or "")
 
     def add_metric(self, kind: str, sequence: int, data: str) -> None:
         """Add a report; the first final one counts, as for NNI, and the last in each place on the way."""
@@ -184,6 +193,7 @@ class _Draft:
             end=moment(self.end),
             folder=folder,
             search=None if search is None else search.path,
+            elsewhere=self.elsewhere,
         )
         reward, params, stage, steps = (as_number(final.get(name)) for name in ("default", "params", "stage", "steps"))
         if trial.genotype is None or reward is None:
