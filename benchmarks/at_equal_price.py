@@ -5,7 +5,7 @@
 For each budget and seed: a search by trials as ``nnictl create --config config.yml`` runs it, successive halving
 included; one with shared weights as ``hnas search --space efficient --budget`` runs it, resumable; random search by
 trials, the same without a controller and without first proposals; the plain stack at its best width and depth, chosen
-by trainings of as many steps as the second rung's; the same of collapsible convolutions; ESPCN, FSRCNN and the
+by trainings as long as the last; the same of collapsible convolutions; ESPCN, FSRCNN and the
 paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images, steps and
 batches for all. Everything computes on one thread in this process. Each result is written at once, and what is in the
 file is not computed again; ``--table`` prints it.
@@ -157,7 +157,7 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
     def best_of(networks: Iterator[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
         measured, seconds = {}, 0.0
         for name, build in networks:
-            network, took = bench.train(build, RUNGS[1][1], seed)
+            network, took = bench.train(build, bench.options.steps, seed)
             measured[name] = bench.psnrs(network)[next(iter(bench.tests))]
             seconds += took
         return {"network": max(measured, key=lambda name: measured[name]), "search_seconds": round(seconds)}
