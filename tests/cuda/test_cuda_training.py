@@ -107,10 +107,10 @@ def test_trial(genotype: Genotype, device: torch.device, tmp_path: Path) -> None
     assert found.gmacs == expected.gmacs and found.params == expected.params
     assert found.reward == pytest.approx(expected.reward, abs=0.01)
     assert next(network.parameters()).device.type == device.type
-    shared, psnrs = tmp_path / "shared.sqlite", []
+    shared, reported = tmp_path / "shared.sqlite", []
     learning = replace(TRIAL, device=str(device), steps=20)
-    learnt, _ = evaluate(genotype, JointReward(), Training(learning, shared), psnrs.append)
-    assert learnt.psnr == psnrs[-1] != found.psnr
+    learnt, _ = evaluate(genotype, JointReward(), Training(learning, shared), reported.append)
+    assert learnt.psnr == reported[-1].psnr != found.psnr
     assert len(SharedWeights(shared, scale=2, channels=6, layers=3)) > 0
     # The second begins with what the first learnt.
     again, _ = evaluate(genotype, JointReward(), Training(replace(still, device=str(device)), shared, 1))

@@ -133,15 +133,15 @@ HNAS_A_3 = Genotype(HNAS_A.normal, HNAS_A.upsampling, 2)
 
 def test_it_trains_and_learns(own: Genotype) -> None:
     from hnas_nni.trial import TrialSettings, evaluate
-    from hnas_nni.trial.evaluation import Training
+    from hnas_nni.trial.evaluation import Training, TrialResult
     from hnas_nni.trial.reward import JointReward
 
     sizes = {"layers": 3, "channels": 4, "batch": 4, "patch": 24}
     # So few channels start from torch's weights, which need larger steps than an interpolation.
     settings = TrialSettings(**sizes, steps=60, learning_rate=1e-3, measured_patches=8, reports=2, limit=2)
-    reported: list[float] = []
+    reported: list[TrialResult] = []
     _, network = evaluate(own, JointReward(), Training(settings), report=reported.append)
-    assert reported[-1] > reported[0]
+    assert reported[-1].psnr > reported[0].psnr
     start = own.build(**SIZES).blocks[0].operation(2, 0)
     trained = network.blocks[0].operation(2, 0)
     assert all(not torch.equal(*pair) for pair in zip(start.parameters(), trained.parameters(), strict=True))

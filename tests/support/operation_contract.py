@@ -50,7 +50,7 @@ def check_operation(name: str) -> None:
 
 
 def random_genotype(name: str) -> Genotype:
-    """Draw until the operation is in the architecture."""
+    """Draw until the operation is in the architecture, where it reads an input of its cell."""
     row = OPERATIONS[name]
     assert name in candidates(row.space, row.cell)
     rng = random.Random(0)
@@ -58,7 +58,7 @@ def random_genotype(name: str) -> Genotype:
         genotype = replace(Genotype.random(rng, LAYERS, row.space), depth=None, width=None)
         if genotype.position > LAYERS:
             continue
-        if name in {edge.operation for edge in getattr(genotype, row.cell).edges}:
+        if name in {edge.operation for edge in getattr(genotype, row.cell).edges if edge.source < 2}:
             return genotype
     raise AssertionError(f"{name} is never drawn")
 
