@@ -16,8 +16,10 @@ _MESSAGES = (
     ".*is not currently using the GPU.*|GPU available but not used.*",
     ".*Found .* module.s. in eval mode.*",
     ".*litlogger.*",
+    "Grad strides do not match bucket view strides.*",
 )
-"""Advice that does not hold for batches made on the device, or that a user can't follow."""
+"""Advice that does not hold for batches made on the device, or that a user can't follow; the last is about strides of
+dimensions of size 1, which mean nothing."""
 
 
 def silence_lightning() -> None:
