@@ -220,6 +220,7 @@ class CostTable:
         self.layers = layers
         self.lr_size = lr_size
         self.latency = latency
+        self._with_times: dict[tuple[Space, int, tuple[Operation, ...]], PartCosts] = {}
 
     def __call__(self, genotype: Genotype) -> Cost:
         """Return the cost of a genotype.
@@ -254,10 +255,14 @@ class CostTable:
         ValueError
             If there is a table of times, but of another space or scale.
         """
-        if self.latency is not None:
+        operations = tuple(OPERATIONS.values())
+        if self.latency is None:
+            return _part_costs(space, self.scale, channels, self.lr_size, operations)
+        key = space, channels, operations
+        if key not in self._with_times:
             self.latency.check(space, self.scale)
-            return PartCosts(space, self.scale, channels, self.lr_size, self.latency)
-        return _part_costs(space, self.scale, channels, self.lr_size, tuple(OPERATIONS.values()))
+            self._with_times[key] = PartCosts(space, self.scale, channels, self.lr_size, self.latency)
+        return self._with_times[key]
 
 
 class PartCosts:

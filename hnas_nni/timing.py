@@ -18,9 +18,6 @@ from hnas_nni.cost import CostTable, making_parts
 from hnas_nni.latency import LatencyTable, part_name
 from hnas_nni.network.cost_parts import CostPart, CostParts
 
-_LEAST_SECONDS = 0.05
-"""Measured for at least so long, each part."""
-
 
 def measure(
     space: Space,
@@ -30,6 +27,7 @@ def measure(
     channels: Sequence[int],
     device: str = "cpu",
     threads: int = 1,
+    least_seconds: float = 0.05,
     tell: Callable[[int], object] | None = None,
 ) -> LatencyTable:
     """Time every part of a space's networks on random weights, one image at a time.
@@ -46,6 +44,8 @@ def measure(
         "cpu", or what torch knows.
     threads
         Of torch, on a CPU.
+    least_seconds
+        Spent on each part at least.
     tell
         Called with each C before it is measured.
     """
@@ -57,7 +57,8 @@ def measure(
         with making_parts():
             named = list(_named_parts(space, scale, width))
         rows[width] = {
-            name: sum(_time(part, lr_size, scale, device, threads) for part in parts) for name, parts in named
+            name: sum(_time(part, lr_size, scale, device, threads, least_seconds) for part in parts)
+            for name, parts in named
         }
     return LatencyTable(space.name, scale, lr_size, _in_words(device, threads), rows)
 
@@ -69,7 +70,9 @@ class Check(NamedTuple):
     added_up: float
 
 
-def check(table: LatencyTable, number: int, *, layers: int, device: str = "cpu", threads: int = 1) -> list[Check]:
+def check(
+    table: LatencyTable, number: int, *, layers: int, device: str = "cpu", threads: int = 1, least_seconds: float = 0.05
+) -> list[Check]:
     """Time random networks as a whole, and add their parts up.
 
     Parameters
@@ -80,7 +83,7 @@ def check(table: LatencyTable, number: int, *, layers: int, device: str = "cpu",
         Of networks.
     layers
         L, in a space that does not search it.
-    device, threads
+    device, threads, least_seconds
         As for :func:`measure`.
     """
 
@@ -94,7 +97,7 @@ def check(table: LatencyTable, number: int, *, layers: int, device: str = "cpu",
             continue
         with making_parts(), torch.no_grad():
             network = genotype.build(table.scale, widths[0], layers)
-        measured = _time(CostPart(network, 3), table.lr_size, table.scale, device, threads)
+        measured = _time(CostPart(network, 3), table.lr_size, table.scale, device, threads, least_seconds)
         found.append(Check(measured, costs(genotype).milliseconds))
     return found
 
@@ -118,7 +121,9 @@ def _named_parts(space: Space, scale: int, channels: int) -> Iterator[tuple[str,
                 yield part_name(key, None), [parts.operation("upsampling", *key)]
 
 
-def _time(part: CostPart, lr_size: tuple[int, int], scale: int, device: str, threads: int) -> float:
+def _time(
+    part: CostPart, lr_size: tuple[int, int], scale: int, device: str, threads: int, least_seconds: float
+) -> float:
     """Return the least milliseconds of a module on one image: what else the machine does only adds to them."""
 
     height, width = (side * scale if part.high else side for side in lr_size)
@@ -126,7 +131,7 @@ def _time(part: CostPart, lr_size: tuple[int, int], scale: int, device: str, thr
     image = torch.zeros(1, part.channels, height, width, device=device)
     with torch.inference_mode():
         timer = Timer("module(image)", globals={"module": module, "image": image}, num_threads=threads)
-        return min(timer.blocked_autorange(min_run_time=_LEAST_SECONDS).times) * 1e3
+        return min(timer.blocked_autorange(min_run_time=least_seconds).times) * 1e3
 
 
 def _in_words(device: str, threads: int) -> str:
