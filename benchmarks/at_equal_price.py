@@ -5,7 +5,7 @@
 For each budget and seed: a search by trials as ``nnictl create --config config.yml`` runs it, successive halving
 included; one with shared weights as ``hnas search --space efficient --budget`` runs it, resumable; random search by
 trials, the same without a controller and without first proposals; the plain stack at its best width and depth, chosen
-by trainings as long as the last; the same of collapsible convolutions; ESPCN, FSRCNN and the
+by trainings as long as the last; the same on luma and of collapsible convolutions, as the space has them; ESPCN, FSRCNN and the
 paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images, steps and
 batches for all. Everything computes on one thread in this process. Each result is written at once, and what is in the
 file is not computed again; ``--table`` prints it.
@@ -20,7 +20,7 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from hnas_nni.trial import TrialSettings
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.evaluation import Training, evaluate
 from hnas_nni.trial.parameters import TrialParameters
-from hnas_nni.trial.plain_stacks import plain_stacks as collapsible_stacks
+from hnas_nni.trial.plain_stacks import plain_stacks as stacks_of
 from search_spaces import search_space_json
 from strategies import HierarchicalTuner
 from strategies.search.command import quiet_imports
@@ -59,6 +59,7 @@ _ROWS = (
     "random search",
     "ESPCN",
     "FSRCNN",
+    "plain stack on luma",
     "collapsible stack",
     "paper's cells",
     "found with shared weights",
@@ -154,7 +155,7 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
         genotype, seconds = search_with_shared_weights(bench, budget, seed)
         return {"network": str(genotype), "search_seconds": round(seconds)}
 
-    def best_of(networks: Iterator[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
+    def best_of(networks: Iterable[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
         measured, seconds = {}, 0.0
         for name, build in networks:
             network, took = bench.train(build, bench.options.steps, seed)
@@ -164,10 +165,9 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
 
     yield "found by trials", lambda: by_trials(evenly=False)
     yield "plain stack", lambda: best_of((stack.name, stack.build) for stack in plain_stacks(budget, SCALE))
-    yield (
-        "collapsible stack",
-        lambda: best_of((str(stack), stack.build) for stack in collapsible_stacks(Budget(gmacs=budget))),
-    )
+    for name, convolution in (("plain stack on luma", "conv_3x3"), ("collapsible stack", "collapsible_3x3")):
+        stacks = [(str(stack), partial(stack.build, SCALE)) for stack in stacks_of(Budget(gmacs=budget), convolution)]
+        yield name, partial(best_of, stacks)
     yield "random search", lambda: by_trials(evenly=True)
     yield "found with shared weights", with_shared_weights
     yield "ESPCN", lambda: {"network": widest(espcn, budget, SCALE).name, "search_seconds": 0}

@@ -15,7 +15,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
-_LUMA = (65.481, 128.553, 24.966)
+LUMA = (65.481, 128.553, 24.966)
 """Weights of R, G and B (0..1) in Y (16..235), ITU-R BT.601."""
 
 _LUMA_OFFSET = 16.0
@@ -91,7 +91,7 @@ def psnr_y_batch(sr: torch.Tensor, hr: torch.Tensor, scale: int) -> torch.Tensor
     inside = (..., slice(scale, sr.shape[2] - scale), slice(scale, sr.shape[3] - scale))
     # The offset of Y cancels in the difference.
     red, green, blue = (_grey_levels(sr[inside]) - _grey_levels(hr[inside])).div(_PEAK).unbind(dim=1)
-    difference = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    difference = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     error = difference.square().mean(dim=(1, 2))
     return 10 * (_PEAK**2 / error).log10()
 
@@ -177,5 +177,5 @@ def _grey_levels(images: torch.Tensor) -> torch.Tensor:
 
 
 def _luma(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    luma: npt.NDArray[np.float64] = image @ (np.array(_LUMA) / _PEAK) + _LUMA_OFFSET
+    luma: npt.NDArray[np.float64] = image @ (np.array(LUMA) / _PEAK) + _LUMA_OFFSET
     return luma

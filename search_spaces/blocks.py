@@ -16,7 +16,7 @@ from hnas_nni.architecture.cells import INPUT_NODES
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.operations import candidates
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, WIDTH_LABEL, Space
-from hnas_nni.network.efficient_network import COLOURS, operation_module, run_efficient_blocks
+from hnas_nni.network.efficient_network import LUMA_CHANNELS, operation_module, run_efficient_blocks
 from hnas_nni.network.first_weights import pass_through, preserve_signal
 from hnas_nni.network.network import Preprocessor, block_cells, candidate, run_blocks
 
@@ -141,7 +141,7 @@ class SearchableBlocks(MutableModule):
         """Make the cell of a kind at a place, counted from 0."""
         if self.space is PAPER:
             return _make_cell(name, self.channels, self.scale, normalization)
-        out = COLOURS if name == "upsampling" and place == self.layers - 1 else self.channels
+        out = LUMA_CHANNELS if name == "upsampling" and place == self.layers - 1 else self.channels
         factories = {
             operation: partial(_make_efficient_candidate, name, operation, self.channels, self.scale, out)
             for operation in candidates(self.space, name)

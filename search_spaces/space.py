@@ -19,7 +19,7 @@ from hnas_nni.architecture.genotype import DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.spaces import DEPTH_LABEL, PAPER, POSITION_LABEL, SPACES, WIDTH_LABEL
 from hnas_nni.network.base import SuperResolutionNetwork, check_network_size
 from hnas_nni.network.efficient_network import (
-    COLOURS,
+    LUMA_CHANNELS,
     EfficientStem,
     efficient_tail,
     interpolated,
@@ -117,7 +117,7 @@ class HNASSpace(ModelSpace):
         if self.space is PAPER:
             return self.tail(features)
         # A last block that upsamples has written the image itself.
-        image = features if features.shape[1] == COLOURS else self.tail(features)
+        image = features if features.shape[1] == LUMA_CHANNELS else self.tail(features)
         return image + interpolated(x, self.scale)
 
     def freeze(self, sample: dict[str, Any]) -> SuperResolutionNetwork:

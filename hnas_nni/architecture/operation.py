@@ -40,7 +40,7 @@ class Operation:
         ``factory(channels, scale)`` makes the module. In the normal cell it takes ``(n, C, h, w)`` to ``(n, C, h, w)``,
         and the scale is the network's; in the upsampling cell to ``(n, C, scale * h, scale * w)``, and the scale is 1
         where the edge reads an intermediate node. Upsampling ones of the efficient space are made by
-        ``factory(channels, scale, out=...)`` and give `out` channels: 3 if the image follows, else C. At scale 1 they
+        ``factory(channels, scale, out=...)`` and give `out` channels: 1 if the image follows, else C. At scale 1 they
         are given as many.
     label
         What pictures and texts call it, at most 15 characters.

@@ -1,4 +1,8 @@
-"""The network of the efficient space: little at high resolution, and an interpolation of the input added."""
+"""The network of the efficient space: little at high resolution, and an interpolation of the input added.
+
+It computes on luma alone, as FSRCNN and ESPCN do, whose papers PSNR on Y comes from: what it adds to the interpolated
+image is grey. The multiply-adds that three colours take at both ends go into the middle.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from torch import nn
 from hnas_nni.architecture.cells import INPUT_NODES, Cell, edge_scale
 from hnas_nni.architecture.genotype import DEFAULT_CHANNELS, DEFAULT_LAYERS, Genotype
 from hnas_nni.architecture.operations import OPERATIONS
+from hnas_nni.metrics import LUMA
 from hnas_nni.network.base import GenotypeNetwork
 from hnas_nni.network.cost_parts import CostPart, CostParts
 from hnas_nni.network.network import DIV2K_MEAN_RGB, block_cells
@@ -20,6 +25,9 @@ from hnas_nni.network.over_parameterised import over_parameterise_later
 Module = TypeVar("Module", bound=nn.Module)
 
 COLOURS = 3
+LUMA_CHANNELS = 1
+"""Channels of what a network computes from, and of what it adds to the interpolated image."""
+
 _TAIL_SHARE = 0.1
 """Share of torch's random weights that what writes the image begins with, so that the network begins as the
 interpolation. From zero it learns nothing for some hundred steps."""
@@ -30,7 +38,7 @@ each, so that short trainings tell how many there are and not how good they are;
 
 
 class EfficientStem(nn.Module):
-    """Subtract the mean colour and extract features, ``(n, 3, h, w)`` to ``(n, C, h, w)``.
+    """Take the luma of an RGB image, subtract its mean and extract features, ``(n, 3, h, w)`` to ``(n, C, h, w)``.
 
     Parameters
     ----------
@@ -40,23 +48,29 @@ class EfficientStem(nn.Module):
     Raises
     ------
     ValueError
-        If there are not more channels than colours.
+        If there is but one channel.
     """
 
+    luma: torch.Tensor
     mean: torch.Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        if channels <= COLOURS:
-            raise ValueError(f"channels: {channels!r} is not valid; the efficient space needs at least {COLOURS + 1}")
-        self.register_buffer("mean", torch.tensor(DIV2K_MEAN_RGB).view(1, COLOURS, 1, 1), persistent=False)
-        self.conv = nn.Conv2d(COLOURS, channels, 3, padding=1)
+        if channels <= LUMA_CHANNELS:
+            raise ValueError(
+                f"channels: {channels!r} is not valid; the efficient space needs at least {LUMA_CHANNELS + 1}"
+            )
+        weights = torch.tensor(LUMA) / sum(LUMA)  # of the grey in 0..1 that has an image's Y
+        self.register_buffer("luma", weights.view(1, COLOURS, 1, 1), persistent=False)
+        self.register_buffer("mean", (weights * torch.tensor(DIV2K_MEAN_RGB)).sum(), persistent=False)
+        self.conv = nn.Conv2d(LUMA_CHANNELS, channels, 3, padding=1)
         over_parameterise_later(self.conv)
         start(self)
         self.activation = nn.PReLU(channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activation(self.conv(x - self.mean))
+        luma = (x * self.luma).sum(dim=1, keepdim=True) - self.mean
+        return self.activation(self.conv(luma))
 
 
 class EfficientBlock(nn.Module):
@@ -107,13 +121,12 @@ class EfficientNetwork(GenotypeNetwork):
     """The network of a genotype of the efficient space: stem, L blocks, tail, plus the interpolated input.
 
     A normal block reads the outputs of the two blocks before it, the upsampling block the last one and the stem. Where
-    the last block upsamples, it writes the image itself, by ``3 s^2`` channels and a pixel shuffle; there is no tail.
+    the last block upsamples, it writes the image itself, by ``s^2`` channels and a pixel shuffle; there is no tail.
 
     Parameters
     ----------
     genotype, scale, channels, layers
-        As for :class:`hnas_nni.network.base.GenotypeNetwork`; blocks hand on C channels, which must be more than
-        the 3 of the image.
+        As for :class:`hnas_nni.network.base.GenotypeNetwork`; blocks hand on C channels, at least two.
     """
 
     def __init__(
@@ -133,7 +146,7 @@ class EfficientNetwork(GenotypeNetwork):
                 getattr(genotype, kind),
                 channels,
                 scale,
-                COLOURS if last and kind == "upsampling" else channels,
+                LUMA_CHANNELS if last and kind == "upsampling" else channels,
             )
             for kind in block_cells(genotype.position, layers)
         )
@@ -160,7 +173,7 @@ def run_efficient_blocks(blocks: Iterable[nn.Module], position: int, features: t
     Returns
     -------
     torch.Tensor
-        ``(n, 3, scale * h, scale * w)`` if the last block upsamples, else C channels.
+        ``(n, 1, scale * h, scale * w)`` if the last block upsamples, else C channels.
     """
     second_last = last = features
     for index, block in enumerate(blocks, start=1):
@@ -182,7 +195,7 @@ def operation_module(kind: str, operation: str, source: int, channels: int, scal
     """Make the operation of an edge; `out` are the channels that an upsampling block hands on."""
     more = {"out": out} if kind == "upsampling" else {}
     module = OPERATIONS[operation].factory(channels, edge_scale(kind, source, scale), **more)
-    return start(module, writes_image=kind == "upsampling" and out == COLOURS)
+    return start(module, writes_image=kind == "upsampling" and out == LUMA_CHANNELS)
 
 
 def cost_parts(scale: int, channels: int) -> CostParts:
@@ -190,7 +203,7 @@ def cost_parts(scale: int, channels: int) -> CostParts:
 
     def operation(cell: str, name: str, reads_input: bool, last: bool) -> CostPart:
         source = 0 if reads_input else INPUT_NODES
-        out = COLOURS if last else channels
+        out = LUMA_CHANNELS if last else channels
         high = cell == "upsampling" and not reads_input
         return CostPart(operation_module(cell, name, source, channels, scale, out), out if high else channels, high)
 
@@ -202,8 +215,8 @@ def cost_parts(scale: int, channels: int) -> CostParts:
 
 
 def efficient_tail(channels: int) -> nn.Conv2d:
-    """Make the tail of networks that upsample before their last block: ``(n, C, h, w)`` to ``(n, 3, h, w)``."""
-    return start(nn.Conv2d(channels, COLOURS, 3, padding=1), writes_image=True)
+    """Make the tail of networks that upsample before their last block: ``(n, C, h, w)`` to ``(n, 1, h, w)``."""
+    return start(nn.Conv2d(channels, LUMA_CHANNELS, 3, padding=1), writes_image=True)
 
 
 @torch.no_grad()

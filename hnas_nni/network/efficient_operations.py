@@ -45,7 +45,7 @@ class SubPixel(nn.Sequential):
     Parameters
     ----------
     channels, scale, out
-        C, the upscaling factor, and the channels of the output: 3 if the image follows, else C with a PReLU.
+        C, the upscaling factor, and the channels of the output: 1 if the image follows, else C with a PReLU.
     kernel_size
         Of the convolution, odd.
     """

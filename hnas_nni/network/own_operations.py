@@ -24,7 +24,7 @@ _SPARE_COLOURS = ("#109cec", "#383810", "#241010", "#ececd8")
 """As far from the other operations' colours as there is room."""
 
 _PROBE_CHANNELS = 6
-_PROBE_COLOURS = 3
+_PROBE_LUMA = 1
 _PROBE_SIZE = (5, 8)
 
 
@@ -100,7 +100,7 @@ def register_upsampling(
         ``factory(channels, scale)`` makes the module, ``(n, C, h, w)`` to ``(n, C, scale * h, scale * w)``. The scale
         is 2, 3 or 4 where the edge reads an input node of the cell and 1 where it reads an intermediate node. In the
         efficient space ``factory(channels, scale, out=...)`` makes one to ``(n, out, scale * h, scale * w)``, where
-        `out` is 3 if the image follows and C else; at scale 1 it is given `out` channels too.
+        `out` is 1 if the image follows and C else; at scale 1 it is given `out` channels too.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _register(
         first_weights=first_weights,
     )
     if operation.cell == "upsampling" and operation.space is EFFICIENT:
-        for out in (_PROBE_COLOURS, _PROBE_CHANNELS):
+        for out in (_PROBE_LUMA, _PROBE_CHANNELS):
             _try(operation, out, {"out": out})
     else:
         _try(operation, _PROBE_CHANNELS, {})

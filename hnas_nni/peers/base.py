@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from hnas_nni.metrics import LUMA
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.network import DIV2K_MEAN_RGB
 from hnas_nni.peers.bicubic import REACH, bicubic
@@ -14,7 +15,7 @@ from hnas_nni.peers.bicubic import REACH, bicubic
 Module = TypeVar("Module", bound=nn.Module)
 
 COLOURS = 3
-_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+_LUMA = tuple(weight / 255 for weight in LUMA)
 """Weights of R, G and B in Y of BT.601, 16/255..235/255; all are 0..1."""
 
 _LUMA_OFFSET = 16 / 255

@@ -12,7 +12,7 @@ PAPER_LEARNING_RATE = 3e-4
 """Of trials in the paper's space. With the paper's 1e-3 a trial of some hundred steps loses more of the interpolation
 that it starts from, or of what earlier trials learnt, than it gains."""
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 2e-3
 """Of trials in the efficient space."""
 
 

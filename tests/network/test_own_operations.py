@@ -281,7 +281,7 @@ def test_the_efficient_space_takes_operations_too(efficient: Genotype, position:
         ({"factory": ResizeConv}, "unexpected keyword argument 'out'"),
         (
             {"factory": lambda channels, scale, out: ResizeConv(channels, scale)},
-            r"at scale 2; an operation of the upsampling cell gives \(1, 3, 10, 16\)",
+            r"at scale 2; an operation of the upsampling cell gives \(1, 1, 10, 16\)",
         ),
         ({"name": "area"}, "area: there is such an operation already"),
         ({"label": "sub-pixel 3x3"}, "label 'sub-pixel 3x3' is that of another"),

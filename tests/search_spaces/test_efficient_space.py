@@ -171,7 +171,7 @@ def test_missing_labels_are_refused(space: HNASSpace, label: str) -> None:
     [
         ({"normalization": "mean"}, "normalization: 'mean' is for the paper's space alone; leave it out"),
         ({"normalization": "batch"}, "normalization: 'batch' is for the paper's space alone"),
-        ({"channels": 3}, "channels: 3 is not valid; the efficient space needs at least 4"),
+        ({"channels": 1}, "channels: 1 is not valid; the efficient space needs at least 2"),
         ({"layers": 1}, "layers: 1"),
         ({"space": "other"}, "space: 'other' is not valid; give one of paper, efficient"),
     ],
