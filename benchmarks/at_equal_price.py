@@ -5,10 +5,10 @@
 For each budget and seed: a search by trials as ``nnictl create --config config.yml`` runs it, successive halving
 included; one with shared weights as ``hnas search --space efficient --budget`` runs it, resumable; random search by
 trials, the same without a controller and without first proposals; the plain stack at its best width and depth, chosen
-by trainings as long as the last; the same on luma and of collapsible convolutions, as the space has them; ESPCN, FSRCNN and the
-paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images, steps and
-batches for all. Everything computes on one thread in this process. Each result is written at once, and what is in the
-file is not computed again; ``--table`` prints it.
+by trainings as long as the last; the same on luma and of collapsible convolutions, as the space has them; ESPCN,
+FSRCNN and the paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images,
+steps and batches for all. Everything computes on one thread in this process. Each result is written at once, and what
+is in the file is not computed again; ``--table`` prints it.
 """
 
 from __future__ import annotations
