@@ -24,11 +24,15 @@ from at_equal_price_parts.training import Images, read
 from torch import nn
 
 from hnas_nni.cost import profile
+from hnas_nni.metrics import LUMA
 from hnas_nni.network.over_parameterised import over_parameterise_later
 
 SCALE = 2
-SIZES = {1.0: (8, 5), 4.0: (16, 6), 16.0: (28, 9)}
-"""Budget in GMAC -> width and blocks of a stack of 3x3 convolutions that fills it."""
+SIZES = {1.0: (10, 3), 4.0: (20, 4), 16.0: (32, 7)}
+"""Budget in GMAC -> width and blocks of the best stack of 3x3 convolutions on RGB that fills it."""
+
+ON_LUMA = {1.0: (10, 4), 4.0: (24, 3), 16.0: (32, 7)}
+"""The same for networks that see luma alone."""
 
 Make = Callable[[int, int], nn.Module]
 
@@ -55,6 +59,18 @@ class Gated(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv(x)
         return (y + x) * (torch.sigmoid(y) - 0.5)
+
+
+class BothSigns(nn.Module):
+    """A convolution to half the channels, which are handed on with both signs (CReLU, arXiv 1603.05201)."""
+
+    def __init__(self, inputs: int, out: int) -> None:
+        super().__init__()
+        self.conv = collapsible(inputs, out // 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = self.conv(x)
+        return torch.cat([half, -half], 1)
 
 
 class Residual(nn.Module):
@@ -92,6 +108,8 @@ def blueprint_separable(inputs: int, out: int, size: int) -> nn.Module:
 class Stack(nn.Module):
     """Equal blocks between stem and pixel shuffle, plus an interpolation of the input."""
 
+    colours: torch.Tensor
+
     def __init__(
         self,
         width: int,
@@ -102,21 +120,25 @@ class Stack(nn.Module):
         skip: str = "none",
         base: str = "bicubic",
         dilations: tuple[int, ...] = (1,),
+        luma: bool = False,
     ) -> None:
         super().__init__()
         self.skip, self.base = skip, base
+        colours = 1 if luma else 3
+        weights = torch.tensor(LUMA) / sum(LUMA) if luma else torch.eye(3)
+        self.register_buffer("colours", weights.view(colours, 3, 1, 1), persistent=False)
         dilated = [
             {"dilation": dilations[index % len(dilations)]} if len(dilations) > 1 else {} for index in range(depth)
         ]
-        self.stem = nn.Sequential(ends(3, width), activation(width))
+        self.stem = nn.Sequential(ends(colours, width), activation(width))
         self.blocks = nn.ModuleList(nn.Sequential(block(width, width, **more), activation(width)) for more in dilated)
-        self.tail = ends(2 * width if skip == "concatenated" else width, 3 * SCALE**2)
+        self.tail = ends(2 * width if skip == "concatenated" else width, colours * SCALE**2)
         with torch.no_grad():
             for parameter in self.tail.parameters():
                 parameter *= 0.1
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first = features = self.stem(x - 0.45)
+        first = features = self.stem(F.conv2d(x - 0.45, self.colours))
         for block in self.blocks:
             features = block(features)
         if self.skip == "added":
@@ -140,10 +162,10 @@ ROWS: dict[str, Row] = {
     "plain 3x3 convolutions, PReLU": Row(Stack),
     "collapsible blocks": Row(partial(Stack, block=collapsible)),
     "collapsible blocks, stem and tail": Row(partial(Stack, block=collapsible, ends=collapsible)),
-    "wider, fewer": Row(Stack, {1.0: (12, 2), 4.0: (20, 4), 16.0: (32, 7)}),
-    "wider, fewer, all collapsible": Row(
-        partial(Stack, block=collapsible, ends=collapsible), {1.0: (12, 2), 4.0: (20, 4), 16.0: (32, 7)}
-    ),
+    "plain, on luma": Row(partial(Stack, luma=True), ON_LUMA),
+    "all collapsible, on luma": Row(partial(Stack, block=collapsible, ends=collapsible, luma=True), ON_LUMA),
+    "collapsible, both signs": Row(partial(Stack, block=BothSigns), {1.0: (14, 3), 4.0: (28, 4), 16.0: (44, 7)}),
+    "narrower, more": Row(Stack, {1.0: (8, 5), 4.0: (16, 6), 16.0: (28, 9)}),
     "residual blocks": Row(partial(Stack, block=Residual)),
     "features of the stem added": Row(partial(Stack, skip="added")),
     "features of the stem concatenated, one block less": Row(
@@ -167,6 +189,8 @@ def main() -> None:
     parser.add_argument("--test", action="append", default=[], help="a test set")
     parser.add_argument("--budgets", type=float, nargs="+", default=list(SIZES), help="in GMAC")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW", help="only these")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="at the first step (default: 2e-3)")
     parser.add_argument("--steps", type=int, default=1000, help="of each training (default: 1000)")
     parser.add_argument("--out", type=Path, required=True, help="file of results")
     parser.add_argument("--table", action="store_true", help="only print the table")
@@ -179,10 +203,10 @@ def main() -> None:
         for seed in options.seeds:
             for budget in options.budgets:
                 for name, row in ROWS.items():
-                    if (budget, seed, name) in done:
+                    if name not in options.rows or (budget, seed, name) in done:
                         continue
                     build = partial(row.build, *row.sizes[budget])
-                    network, seconds = images.train(build, options.steps, seed)
+                    network, seconds = images.train(build, options.steps, seed, options.learning_rate)
                     with torch.device("meta"):
                         cost = profile(build(), torch.zeros(1, 3, 480, 480))
                     found = {
