@@ -40,6 +40,9 @@ from hnas_nni.report.published_results import PUBLISHED_RESULTS
 from hnas_nni.searches.names import read_architecture
 
 _WIDEST = 256
+_LEARNING_RATE = 1e-3
+"""Of large networks too."""
+
 _MINIATURE_LAYERS = 6
 _LEAST_SHARE = 0.5
 """Of a budget; what uses less is no comparison at that price."""
@@ -107,7 +110,7 @@ def measure(row: Row, images: Images, steps: int, seed: int) -> dict[str, Any]:
 
     start = time.perf_counter()
     network: Any
-    network, _ = images.train(build, steps, seed)
+    network, _ = images.train(build, steps, seed, _LEARNING_RATE)
     seconds = time.perf_counter() - start
     model = NetworkModel(network, row.name, images.device)
     scores = {name: evaluate(model, pairs, name) for name, pairs in images.tests.items()}

@@ -46,9 +46,9 @@ def test_show(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "  output = add(nodes 3, 4)" in out and "  stem - n - [UP]\n" in out
     assert "cost (x2, C = 6, L = 2, input 3x480x480)" in out
-    # By hand: weights of the stem, two 3x3 convolutions, a 3x3 and a 1x1 to 12 channels; biases, and a PReLU each.
-    weights = 9 * (3 * 6 + 2 * 6 * 6 + 6 * 12) + 6 * 12
-    assert f"  parameters     {weights + 3 * (6 + 6) + 2 * 12:,}" in out
+    # By hand: weights of the stem, two 3x3 convolutions, a 3x3 and a 1x1 to 4 channels; biases, and a PReLU each.
+    weights = 9 * (6 + 2 * 6 * 6 + 6 * 4) + 6 * 4
+    assert f"  parameters     {weights + 3 * (6 + 6) + 2 * 4:,}" in out
     assert "0: stem" in Path("it.svg").read_text(encoding="utf-8")
     assert main(["show", name, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -147,7 +147,7 @@ def test_gradients_are_finite_and_move_the_policy(tiny: CountedSpace) -> None:
 
 def test_a_controller_that_learns_under_a_budget_finds_the_best_of_what_fits(tiny: CountedSpace) -> None:
     """The reward is the cost, so that the best stands right below the budget."""
-    budget = tiny.budget(0.6)
+    budget = tiny.budget(0.7)
     agent = SearchAgent(tiny.layout, learning_settings({}, SMALL_BUDGET), hidden_size=8, budget=budget)
     best = max(tiny.costs[choices].gmacs for choices in tiny.within(budget))
     tried = []

@@ -31,7 +31,7 @@ def test_a_plain_stack_of_these_sizes_fills_the_budget(gmacs: float) -> None:
 
 def test_what_is_given_stays() -> None:
     found = settings("--space", "efficient", "--budget", "4", "--channels", "16", "--lambda", "0.9")
-    assert (found.channels, found.layers, found.reward_lambda) == (16, 7, 0.9)
+    assert (found.channels, found.layers, found.reward_lambda) == (16, 8, 0.9)
     found = settings("--space", "efficient", "--budget", "4", "--channels", "9", "--layers", "5")
     assert (found.channels, found.layers) == (9, 5)
 
