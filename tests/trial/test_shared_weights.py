@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
-import textwrap
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from full_disk import no_room
@@ -129,40 +129,65 @@ def test_other_sizes_and_other_files_are_refused(tmp_path) -> None:
         SharedWeights(tmp_path / "none" / "shared.sqlite", **SIZES)
 
 
-_WRITER = """
-import sys, torch
+_WRITERS = """
+import os, sys, torch
 from hnas_nni import Genotype
 from hnas_nni.trial.shared_weights import SharedWeights
 torch.set_num_threads(1)
-network = Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3)
-store = SharedWeights(sys.argv[1], scale=2, channels=4, layers=3)
-value = 0.0
-while True:
-    value += 1
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.fill_(value)
-    store.load_into(Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3))
-    store.give_back(network)
-    if value == 1:
-        print("ready", flush=True)
+
+def write(rounds):
+    network = Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3)
+    store = SharedWeights(sys.argv[1], scale=2, channels=4, layers=3)
+    for value in range(rounds):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(1.0 + value)
+        store.load_into(Genotype.random(5, layers=3).build(scale=2, channels=4, layers=3))
+        store.give_back(network)
+        if value == 0:
+            os.write(1, f"ready {os.getpid()}\\n".encode())  # in one piece
+    os.write(1, b"done\\n")
+
+for line in sys.stdin:  # a process for each number of rounds
+    if os.fork() == 0:
+        write(int(line))
+        os._exit(0)
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    pass
 """
+"""Starts writers, which have what it has imported: torch takes longer to load than they live."""
+
+
+@pytest.fixture
+def writers(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process that starts a writer for each line with a number of rounds."""
+    command = [sys.executable, "-c", _WRITERS, str(tmp_path / "shared.sqlite")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                for writer in psutil.Process(process.pid).children():
+                    writer.kill()
 
 
 @pytest.mark.slow
-def test_killed_writers_leave_one_whole_state(tmp_path) -> None:
+def test_killed_writers_leave_one_whole_state(tmp_path: Path, writers: subprocess.Popen[str]) -> None:
     """kill -9 in the middle of writing: all units carry the same value, as one transaction wrote them."""
-    path = tmp_path / "shared.sqlite"
+    assert writers.stdin is not None and writers.stdout is not None
     for delay in (0.05, 0.11, 0.17):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(_WRITER), str(path)], stdout=subprocess.PIPE, text=True
-        )
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-        with pytest.raises(subprocess.TimeoutExpired):
-            writer.wait(delay)
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
+        print(10**9, file=writers.stdin, flush=True)
+        ready, number = writers.stdout.readline().split()
+        assert ready == "ready"
+        writer = psutil.Process(int(number))
+        time.sleep(delay)
+        assert writer.status() != psutil.STATUS_ZOMBIE
+        writer.kill()
+        while writer.is_running() and writer.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
         network = GENOTYPE.build(**SIZES)
         _store(tmp_path).load_into(network)
         values = {value for parameter in network.parameters() for value in parameter.detach().flatten().tolist()}
@@ -170,14 +195,10 @@ def test_killed_writers_leave_one_whole_state(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_writers_side_by_side_all_get_through(tmp_path) -> None:
-    script = textwrap.dedent(_WRITER).replace("while True", "for _ in range(15)") + "\nprint('done')"
-    path = tmp_path / "shared.sqlite"
-    writers = [
-        subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(3)
-    ]
-    outputs = [writer.communicate()[0] for writer in writers]
-    assert outputs == ["ready\ndone\n"] * 3
+def test_writers_side_by_side_all_get_through(tmp_path: Path, writers: subprocess.Popen[str]) -> None:
+    output, _ = writers.communicate("15\n" * 3)
+    words = [line.split()[0] for line in output.splitlines()]
+    assert sorted(words) == ["done"] * 3 + ["ready"] * 3
     network = GENOTYPE.build(**SIZES)
     assert _store(tmp_path).load_into(network) == len(_store(tmp_path))
 
