@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,20 @@ import pytest
 from repository import REPOSITORY
 
 _SUPPORT = REPOSITORY / "tests" / "support"
+_RUN = """
+import json, runpy, sys
+
+for words in json.loads(sys.argv[1]):
+    sys.argv = words
+    try:
+        if words[0].endswith(".py"):
+            runpy.run_path(words[0], run_name="__main__")
+        else:
+            runpy.run_module(words[0], run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, words
+"""
+"""Python commands one after the other, each as if it were alone; torch and NNI are loaded once for all."""
 
 
 def _steps() -> list[str]:
@@ -54,14 +70,16 @@ def test_an_operation_by_the_recipe(copy: Path) -> None:
         assert file is not None
         _insert(copy / file[1], _code(step, "python"))
     (name,) = re.findall(r'name="(\w+)"', row)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": f"{copy}{os.pathsep}{_SUPPORT}", "NNI_FRAMEWORK": "none"}
-
-    def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    run("bash", "-e", "-c", _code(files, "bash"))
-    printed = run(sys.executable, str(_SUPPORT / "operation_contract.py"), name)
-    assert printed.strip() == str(copy / "hnas_nni" / "__init__.py")
+    commands = []
+    for line in _code(files, "bash").splitlines():
+        python, option, *words = shlex.split(line)
+        assert (python, option) == ("python", "-m")
+        commands.append(words)
+    assert len(commands) == 3
+    commands.append([str(_SUPPORT / "operation_contract.py"), name])
+    environment = {**os.environ, "PYTHONPATH": f"{copy}{os.pathsep}{_SUPPORT}", "NNI_FRAMEWORK": "none"}
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN, json.dumps(commands)], cwd=copy, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(copy / "hnas_nni" / "__init__.py")
