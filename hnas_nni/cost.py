@@ -112,7 +112,7 @@ def count(
     """
     with torch.device("meta"):
         network = architecture.build(scale, channels, layers)
-    return profile(network, torch.zeros(1, 3, *lr_size, device="meta"))
+    return _profile_in_place(network, torch.zeros(1, 3, *lr_size, device="meta"))
 
 
 def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
@@ -128,11 +128,15 @@ def profile(module: nn.Module, *inputs: torch.Tensor) -> Cost:
     *inputs
         Tensors to call it with, on the module's device. On the meta device nothing is computed.
     """
+    return _profile_in_place(copy.deepcopy(module), *inputs)
+
+
+def _profile_in_place(module: nn.Module, *inputs: torch.Tensor) -> Cost:
+    """Count as :func:`profile` does a module that nobody needs afterwards: thop may leave its counters behind in it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # thop compares versions as distutils did
         import thop
 
-    module = copy.deepcopy(module)  # thop leaves its counters behind, as buffers
     deconv_macs = 0
 
     def count_deconv(module: nn.ConvTranspose2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
