@@ -123,7 +123,10 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     @cache
     def make(scale: int, name: str) -> tuple[HNASNetwork, Path, float]:
         network = _network(EVERY_OPERATION, scale)
-        path = tmp_path_factory.mktemp("export") / f"it{_SUFFIXES[name]}"
+        folder = tmp_path_factory.mktemp("export")
+        if (scale, name) == (2, "onnx"):  # the format may be named, whatever the file's ending
+            return network, folder / "it.bin", export(network, folder / "it.bin", name)
+        path = folder / f"it{_SUFFIXES[name]}"
         return network, path, export(network, path)
 
     return make
@@ -182,9 +185,8 @@ def test_every_operation_at_every_size(exports: Exports, scale: int, name: str) 
 
 
 @pytest.mark.slow
-def test_onnx_says_what_it_takes(tmp_path: Path) -> None:
-    export(_network(REST), tmp_path / "it.bin", "onnx")
-    model = onnx.load(str(tmp_path / "it.bin"))
+def test_onnx_says_what_it_takes(exports: Exports) -> None:
+    model = onnx.load(str(exports(2, "onnx")[1]))
     onnx.checker.check_model(model, full_check=True)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     (lr,), (sr,) = model.graph.input, model.graph.output
