@@ -45,8 +45,10 @@ def save(network: Any, path: str | os.PathLike[str]) -> None:
     """
     network = plain_network(network)
     header = ModelHeader(network.architecture, network.scale, network.channels, network.layers)
-    network = copy.deepcopy(network)
-    collapse(network)
+    if any(getattr(module, "over_parameterised", False) for module in network.modules()):
+        # Not for every network: a copy of thousands of modules takes longer than the file.
+        network = copy.deepcopy(network)
+        collapse(network)
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:
         # Written by Python, which says why it can't be: safetensors' own errors tell nothing of a full disk.

@@ -52,15 +52,15 @@ def train_by_hand(settings: TrainingSettings) -> list[dict[str, torch.Tensor]]:
     return weights
 
 
-@pytest.fixture
-def tiny() -> TrainingSettings:
-    """Return the settings of a training of seconds."""
-    return TrainingSettings(**TINY)
-
-
 @pytest.fixture(scope="session")
 def small_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder with one small photograph that no other set has."""
     folder = tmp_path_factory.mktemp("small")
     Image.fromarray(skimage.data.cat()[100:148, 200:260]).save(folder / "cat.png")
     return str(folder)
+
+
+@pytest.fixture
+def tiny(small_image: str) -> TrainingSettings:
+    """Return the settings of a training of seconds; whole photographs would take most of them to validate on."""
+    return TrainingSettings(**TINY, validation=small_image)
