@@ -47,7 +47,7 @@ def _check_cost_and_reward(row: MeasuredArchitecture) -> None:
     assert row.reward == pytest.approx(JointReward()(row.psnr, row.gmacs))
 
 
-def _psnr(finished: Path, genotype: Genotype) -> float:
+def _psnr(finished: Path, genotype: Genotype, held_out: str) -> float:
     """Return PSNR from the files alone: a plain network, whole images."""
     from nni.nas.strategy import RandomOneShot
 
@@ -55,7 +55,7 @@ def _psnr(finished: Path, genotype: Genotype) -> float:
     supernet.load_state_dict(load_file(finished / "supernet.safetensors"))
     network = supernet.freeze(genotype.to_sample())
     psnrs = []
-    for pair in load_splits(limit=2, patch_size=24, seed=5).validation:
+    for pair in load_splits(validation=held_out, limit=2, patch_size=24, seed=5).validation:
         with torch.inference_mode():
             sr = network(torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255)
         image = (sr[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -63,13 +63,13 @@ def _psnr(finished: Path, genotype: Genotype) -> float:
     return sum(psnrs) / len(psnrs)
 
 
-def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path) -> None:
+def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finished: Path, held_out: str) -> None:
     ranking = SearchFolder(finished).architectures()
     assert 1 < len(ranking) <= 6
     assert len({row.genotype for row in ranking}) == len(ranking)
     for row in ranking[:2]:
         _check_cost_and_reward(row)
-        assert row.psnr == same_psnr(_psnr(finished, row.genotype))
+        assert row.psnr == same_psnr(_psnr(finished, row.genotype, held_out))
     rewards = [row.reward for row in ranking]
     assert rewards == sorted(rewards, reverse=True)
     assert Genotype.from_json(finished / "winner.json") == ranking[0].genotype
@@ -82,7 +82,9 @@ def test_ranking_is_of_the_shared_weights_and_the_architectures_own_cost(finishe
     ]
 
 
-def test_the_winner_comes_as_a_network(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_winner_comes_as_a_network(
+    finished: Path, held_out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With the shared weights: on whole images it has the PSNR of the ranking."""
     file = tmp_path / "winner.safetensors"
     assert main(["best", str(finished), "--weights", str(file)]) == 0
@@ -90,17 +92,19 @@ def test_the_winner_comes_as_a_network(finished: Path, tmp_path: Path, capsys: p
     network = load(file)
     (winner, *_) = SearchFolder(finished).architectures()
     assert network.genotype == winner.genotype
-    scores = evaluate(NetworkModel(network), load_splits(limit=2, patch_size=24, seed=5).validation)
+    scores = evaluate(
+        NetworkModel(network), load_splits(validation=held_out, limit=2, patch_size=24, seed=5).validation
+    )
     assert scores.psnr == same_psnr(winner.psnr)
 
 
-def test_the_papers_cells_are_measured_as_the_candidates_are_and_do_not_win(finished: Path) -> None:
+def test_the_papers_cells_are_measured_as_the_candidates_are_and_do_not_win(finished: Path, held_out: str) -> None:
     rows = SearchFolder(finished).published()
     assert [row.published for row in rows] == ["HNAS-A", "HNAS-B", "HNAS-C"]
     for row, paper in zip(rows, (HNAS_A, HNAS_B, HNAS_C), strict=True):
         assert row.genotype == replace(paper, position=3)  # the last block there is
         _check_cost_and_reward(row)
-    assert rows[1].psnr == same_psnr(_psnr(finished, rows[1].genotype))
+    assert rows[1].psnr == same_psnr(_psnr(finished, rows[1].genotype, held_out))
     ranked = {row.genotype for row in SearchFolder(finished).architectures()}
     assert not ranked & {row.genotype for row in rows}
 
@@ -251,6 +255,7 @@ def test_bad_options_are_one_line(
 
 
 def test_bad_data_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
+    options = options[: options.index("--validation")]
     (tmp_path / "empty").mkdir()
     small = tmp_path / "small"
     small.mkdir()
