@@ -146,7 +146,8 @@ def test_enas_takes_the_cost_of_each_sample_off_its_reward(super_resolution: Cal
     space = make_space()
     profiler = FlopsProfiler(space, IMAGE)
     penalty = SampleProfilerPenalty(profiler, baseline=1e5, scale=-2.0)
-    evaluator = super_resolution(steps_per_epoch=1, architectures_per_epoch=4)
+    small = {"batch": 1, "patch_size": 8, "measured_patches": 1}
+    evaluator = super_resolution(steps_per_epoch=1, architectures_per_epoch=4, **small)
     strategy = nni_strategies.ENAS(batches_per_update=4, penalty=penalty)
     seen: list[tuple[float, int]] = []
     original = penalty.forward
@@ -170,7 +171,8 @@ def test_random_one_shot_trains_within_a_filter(super_resolution: Callable[..., 
     table = cost_table(2, CHANNELS, LAYERS, (8, 8))
     bound = sorted(table(Genotype.random(seed, LAYERS)).macs for seed in range(40))[20]
     strategy = nni_strategies.RandomOneShot(filter=RangeProfilerFilter(FlopsProfiler(space, IMAGE), max=bound))
-    evaluator = super_resolution(steps_per_epoch=6, architectures_per_epoch=1, measured_patches=1)
+    small = {"batch": 1, "patch_size": 8, "measured_patches": 1}
+    evaluator = super_resolution(steps_per_epoch=6, architectures_per_epoch=1, **small)
     run: list[int] = []
     step = evaluator.module.training_step
 

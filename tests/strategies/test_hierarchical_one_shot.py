@@ -100,7 +100,8 @@ def test_the_three_splits_are_used_as_in_the_paper() -> None:
 
 @pytest.mark.slow
 def test_learning_rate_reaches_the_end_of_its_cosine() -> None:
-    evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=5)
+    small = {"patch_size": 8, "batch": 1, "measured_patches": 1}
+    evaluator = _evaluator(epochs=3, steps_per_epoch=4, architectures_per_epoch=2, **small)
     rates: list[float] = []
     step = evaluator.module.training_step
 
