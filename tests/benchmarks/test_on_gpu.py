@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,10 +21,6 @@ from hnas_nni.data import bicubic_upsample, load_pairs
 SCRIPT = REPOSITORY / "benchmarks" / "on_gpu.py"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-W", "ignore", str(SCRIPT), *arguments], capture_output=True, text=True)
-
-
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the script as a module, and let its parts be imported."""
@@ -35,13 +31,19 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.slow
-def test_rehearsal(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("on_gpu")
+def test_rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every part but the tests, which run of themselves, gives its rows and its section of the page."""
     parts = ["search_steps", "shared_search", "full_size", "throughput", "random_stacks"]
-    done = run("--device", "cpu", "--minutes", "0.02", "--out", str(tmp_path / "out"), "--parts", *parts)
-    assert done.returncode == 0, done.stderr
+    words = ["--device", "cpu", "--minutes", "0.02", "--out", str(tmp_path / "out"), "--parts", *parts]
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *words])
+    threads = torch.get_num_threads()
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+    torch.set_num_threads(threads)
+    assert end.value.code == 0
     page = (tmp_path / "out" / "page.md").read_text()
-    assert done.stdout.rstrip("\n") == page.rstrip("\n")
+    assert capsys.readouterr().out.rstrip("\n") == page.rstrip("\n")
     rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert not [row for row in rows if "traceback" in row], page
     by_part: dict[str, list[dict[str, Any]]] = {part: [row for row in rows if row["part"] == part] for part in parts}
