@@ -62,8 +62,8 @@ def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ema", [0.0, 0.6])
-def test_what_is_written_is_the_trained_network_put_together(ema: float, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, ema=ema, learning_rate=3e-3)
+def test_what_is_written_is_the_trained_network_put_together(ema: float, tmp_path: Path, small_image: str) -> None:
+    settings = replace(SETTINGS, ema=ema, learning_rate=3e-3, validation=small_image)
     train(GENOTYPE, settings, tmp_path / "run", accelerator="cpu", quiet=True)
     network = load(tmp_path / "run" / "last.safetensors")
     assert network.genotype == GENOTYPE and (network.channels, network.layers) == (6, 3)
@@ -71,10 +71,11 @@ def test_what_is_written_is_the_trained_network_put_together(ema: float, tmp_pat
 
 
 @pytest.mark.slow
-def test_expanded_it_trains_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(GENOTYPE, SETTINGS, tmp_path / "run", accelerator="cpu", quiet=True)
+def test_expanded_it_trains_in_another_way(tmp_path: Path, small_image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, validation=small_image)
+    train(GENOTYPE, settings, tmp_path / "run", accelerator="cpu", quiet=True)
     monkeypatch.setattr("hnas_nni.training.run.expand", lambda network: None)
-    train(GENOTYPE, SETTINGS, tmp_path / "plain", accelerator="cpu", quiet=True)
+    train(GENOTYPE, settings, tmp_path / "plain", accelerator="cpu", quiet=True)
     one, other = (load(tmp_path / name / "last.safetensors").state_dict() for name in ("run", "plain"))
     assert not torch.allclose(one["stem.conv.weight"], other["stem.conv.weight"], rtol=0, atol=1e-5)
 
