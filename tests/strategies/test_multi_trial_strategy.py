@@ -222,6 +222,7 @@ _EXPERIMENT = '''
 import json, sys
 from pathlib import Path
 from nas_trial import evaluate
+from nni.experiment import launcher
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.experiment import NasExperiment
 from search_spaces import HNASSpace, MendedNasExperiment
@@ -229,6 +230,9 @@ from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
 from strategies.agent import result_key
 
 if __name__ == "__main__":
+    # NNI gives its web server three seconds to start, too few on a busy machine.
+    check = launcher._check_rest_server
+    launcher._check_rest_server = lambda port, retry=3, url_prefix=None: check(port, 100, url_prefix)
     folder, port, action, trials = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     strategy = HierarchicalRL(seed=0, hidden_size=16)
     space = HNASSpace(scale=2, channels=1, layers=3)
