@@ -145,7 +145,7 @@ def test_a_stage_goes_on_as_if_there_had_been_no_pause(genotype: Genotype, tmp_p
     expected = genotype.build(2, 4, 3)
     expand(expected)
     optimizer = Adam()
-    rate = 3e-4 if genotype is PAPER else 2e-3
+    rate = 3e-4 if genotype is PAPER else 1e-3
     schedule = [cosine_learning_rate(step / steps, rate, rate / 100) for steps in (4, 3) for step in range(steps)]
     for (low, high), now in zip(batches, schedule, strict=True):
         training_step(expected, optimizer, low, high, now)
@@ -196,7 +196,18 @@ def test_the_learning_rate_is_the_spaces_unless_one_is_given(rates: list[float])
     sized = replace(SETTINGS, channels=2, layers=3, steps=1)
     for genotype, settings in ((PAPER, sized), (GENOTYPE, sized), (GENOTYPE, replace(sized, learning_rate=2e-5))):
         evaluate(genotype, REWARD, Training(settings))
-    assert rates == [3e-4, 2e-3, 2e-5]
+    assert rates == [3e-4, 1e-3, 2e-5]
+
+
+def test_long_trainings_begin_with_a_higher_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the steps only the rates are looked at; they are not done."""
+    used: list[float] = []
+    monkeypatch.setattr(hnas_nni.training.step, "training_step", lambda *arguments: used.append(arguments[-1]))
+    sized = replace(SETTINGS, channels=2, layers=3, patch=8, batch=1, reports=1)
+    for steps in (1999, 2000):
+        evaluate(GENOTYPE, REWARD, Training(replace(sized, steps=steps)))
+    assert (used[0], used[1999]) == (1e-3, 2e-3)
+    assert used[-1] == pytest.approx(2e-5, rel=0.01)  # the cosine's end, a hundredth
 
 
 def damage(path: Path) -> None:
