@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 import json
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -46,41 +47,18 @@ CREATE TABLE IF NOT EXISTS units (name TEXT PRIMARY KEY, version INTEGER NOT NUL
 """
 
 
-class SharedWeights:
-    """The weights that trials share.
+class WeightsOfTrials(ABC):
+    """The weights that trials share, wherever they are.
 
     Parameters
     ----------
     path
-        The database; made if it does not exist.
-    scale, channels, layers
-        Sizes of the networks. Only networks of equal sizes can share.
-
-    Raises
-    ------
-    ValueError
-        If the database holds weights for other sizes, is damaged or none, or the disk is full; the methods too.
-    FileNotFoundError
-        If the folder does not exist.
+        The file that error lines name.
     """
 
-    def __init__(self, path: str | Path, *, scale: int, channels: int, layers: int) -> None:
-        self.path = Path(path)
-        if not self.path.parent.is_dir():
-            raise FileNotFoundError(f"{self.path.parent}: no such folder for the shared weights")
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._versions: dict[str, int] = {}
-        sizes = (scale, channels, layers)
-        with self._transaction("BEGIN IMMEDIATE") as database:
-            for statement in _SCHEMA.split(";")[:-1]:
-                database.execute(statement)
-            found = database.execute("SELECT * FROM settings").fetchone()
-            if found is None:
-                database.execute("INSERT INTO settings VALUES (?, ?, ?)", sizes)
-        if found not in (None, sizes):
-            raise ValueError(
-                f"{self.path}: holds weights for scale, channels, layers = {found}, not {sizes}; "
-                "give each size its own experiment, or switch sharing off"
-            )
 
     def load_into(self, network: HNASNetwork) -> int:
         """Copy what is known of a network's units into it.
@@ -109,6 +87,7 @@ class SharedWeights:
         }
         self._versions |= self.merge(units, {name: self._versions.get(name, 0) for name in units})
 
+    @abstractmethod
     def merge(self, units: Mapping[str, Mapping[str, Tensor]], started_from: Mapping[str, int]) -> dict[str, int]:
         """Store units in one transaction; the mean, where another trial has stored the same one meanwhile.
 
@@ -124,6 +103,68 @@ class SharedWeights:
         dict
             The versions that are there now.
         """
+
+    @abstractmethod
+    def stored(self, names: Iterable[str]) -> dict[str, tuple[int, bytes]]:
+        """Return version and safetensors of the units of some names that are stored, all of one moment."""
+
+    def _read(self, expected: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[int, dict[str, Tensor]]]:
+        """Return version and tensors of the units that are stored, all of one moment."""
+        return {
+            name: (version, self._checked(name, version, blob, expected[name]))
+            for name, (version, blob) in self.stored(expected).items()
+        }
+
+    def _checked(self, name: str, version: Any, stored: Any, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return a unit's tensors, which are to be like others."""
+        try:
+            tensors = load(stored)
+            shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
+            sound = shapes == {key: (tensor.shape, tensor.dtype) for key, tensor in expected.items()}
+        except Exception:  # what damaged bytes lead to is of many types
+            sound = False
+        if not sound or not isinstance(version, int) or not 0 < version < _MOST_VERSIONS:
+            raise ValueError(f"{self.path}: the unit {name} is damaged; remove the file, and sharing starts anew")
+        return tensors
+
+
+class SharedWeights(WeightsOfTrials):
+    """The weights that trials share, in a database.
+
+    Parameters
+    ----------
+    path
+        The database; made if it does not exist.
+    scale, channels, layers
+        Sizes of the networks. Only networks of equal sizes can share.
+
+    Raises
+    ------
+    ValueError
+        If the database holds weights for other sizes, is damaged or none, or the disk is full; the methods too.
+    FileNotFoundError
+        If the folder does not exist.
+    """
+
+    def __init__(self, path: str | Path, *, scale: int, channels: int, layers: int) -> None:
+        super().__init__(Path(path))
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"{self.path.parent}: no such folder for the shared weights")
+        sizes = (scale, channels, layers)
+        with self._transaction("BEGIN IMMEDIATE") as database:
+            for statement in _SCHEMA.split(";")[:-1]:
+                database.execute(statement)
+            found = database.execute("SELECT * FROM settings").fetchone()
+            if found is None:
+                database.execute("INSERT INTO settings VALUES (?, ?, ?)", sizes)
+        if found not in (None, sizes):
+            raise ValueError(
+                f"{self.path}: holds weights for scale, channels, layers = {found}, not {sizes}; "
+                "give each size its own experiment, or switch sharing off"
+            )
+
+    def merge(self, units: Mapping[str, Mapping[str, Tensor]], started_from: Mapping[str, int]) -> dict[str, int]:
+        """Store units, as every kind does."""
         versions = {}
         with self._transaction("BEGIN IMMEDIATE") as database:
             for name, tensors in units.items():
@@ -135,7 +176,7 @@ class SharedWeights:
         return versions
 
     def stored(self, names: Iterable[str]) -> dict[str, tuple[int, bytes]]:
-        """Return version and safetensors of the units of some names that are stored, all of one moment."""
+        """Return what is stored, in one transaction."""
         with self._transaction("BEGIN") as database:
             rows = {
                 name: database.execute("SELECT version, tensors FROM units WHERE name = ?", (name,)).fetchone()
@@ -161,13 +202,6 @@ class SharedWeights:
             what = "" if "full" in str(error) else "; if it is damaged, remove it, and sharing starts anew"
             raise ValueError(f"{self.path}: can't be used for shared weights ({error}){what}") from error
 
-    def _read(self, expected: Mapping[str, Mapping[str, Tensor]]) -> dict[str, tuple[int, dict[str, Tensor]]]:
-        """Return version and tensors of the units that are stored, all of one moment."""
-        return {
-            name: (version, self._checked(name, version, blob, expected[name]))
-            for name, (version, blob) in self.stored(expected).items()
-        }
-
     def _unit(
         self, database: sqlite3.Connection, name: str, expected: Mapping[str, Tensor]
     ) -> tuple[int, dict[str, Tensor]] | None:
@@ -178,20 +212,8 @@ class SharedWeights:
         version, stored = row
         return version, self._checked(name, version, stored, expected)
 
-    def _checked(self, name: str, version: Any, stored: Any, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return a unit's tensors, which are to be like others."""
-        try:
-            tensors = load(stored)
-            shapes = {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
-            sound = shapes == {key: (tensor.shape, tensor.dtype) for key, tensor in expected.items()}
-        except Exception:  # what damaged bytes lead to is of many types
-            sound = False
-        if not sound or not isinstance(version, int) or not 0 < version < _MOST_VERSIONS:
-            raise ValueError(f"{self.path}: the unit {name} is damaged; remove the file, and sharing starts anew")
-        return tensors
 
-
-class CommonSharedWeights(SharedWeights):
+class CommonSharedWeights(WeightsOfTrials):
     """The weights that trials on several machines share: the same database, beside NNI's manager.
 
     Parameters
@@ -208,26 +230,21 @@ class CommonSharedWeights(SharedWeights):
     """
 
     def __init__(self, common: CommonWeights, *, scale: int, channels: int, layers: int) -> None:
-        self.path = Path(FILE_NAME)
-        self._versions = {}
+        super().__init__(Path(FILE_NAME))
         self._common = common
         self._sizes = (scale, channels, layers)
 
     def merge(self, units: Mapping[str, Mapping[str, Tensor]], started_from: Mapping[str, int]) -> dict[str, int]:
-        """Store units, as :meth:`SharedWeights.merge` does."""
+        """Have the units stored there."""
         header = {"sizes": self._sizes, "units": [[name, started_from.get(name, 0)] for name in units]}
         answer = self._common.post("merge", pack(header, [save(dict(tensors)) for tensors in units.values()]))
         return {str(name): int(version) for name, version in parse_json(answer).items()}
 
     def stored(self, names: Iterable[str]) -> dict[str, tuple[int, bytes]]:
-        """Return what is stored, as :meth:`SharedWeights.stored` does."""
+        """Return what is stored there."""
         request = json.dumps({"sizes": self._sizes, "names": list(names)}).encode()
         header, blobs = unpack(self._common.post("read", request))
         return {name: (version, blob) for (name, version), blob in zip(header, blobs, strict=True)}
-
-    def __len__(self) -> int:
-        """Refuse: trials have no need of it."""
-        raise NotImplementedError
 
 
 def _units(network: HNASNetwork) -> Iterator[tuple[str, nn.Module]]:
