@@ -14,7 +14,7 @@ from hnas_nni.data import load_pairs
 
 
 @pytest.fixture
-def test_set(tmp_path: Path) -> Path:
+def photos_of_a_set(tmp_path: Path) -> Path:
     """A set of one small photograph."""
     folder = tmp_path / "Set5"
     folder.mkdir()
@@ -25,7 +25,7 @@ def test_set(tmp_path: Path) -> Path:
 
 
 def test_a_few_steps(
-    tmp_path: Path, test_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, photos_of_a_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     import table_two
@@ -33,7 +33,7 @@ def test_a_few_steps(
     monkeypatch.setattr(table_two, "_by_onnxruntime", lambda *_: None)  # exports are tested elsewhere, and take long
     out = tmp_path / "results.jsonl"
     networks = ["--networks", "plain-stack", "FSRCNN", "found"]
-    made = ["--images", "embedded:photos", "--test", str(test_set), "--budgets", "1", "--steps", "2", *networks]
+    made = ["--images", "embedded:photos", "--test", str(photos_of_a_set), "--budgets", "1", "--steps", "2", *networks]
     made += ["--found", "found=plain-stack", "--out", str(out)]
     table_two.main(made)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
