@@ -226,7 +226,8 @@ def test_proposals_that_a_kill_lost_are_made_up_for(monkeypatch: pytest.MonkeyPa
     tuner, manager = make(), Manager()
     manager.run(tuner, 4)
     manager.submit(tuner)
-    assert manager.running
+    lost = {(parameters[STAGE], architecture(parameters)) for parameters in manager.running.values()}
+    assert {stage for stage, _ in lost} == {1, 2}
     manager.running.clear()
     resumed = make()
     manager.resume(resumed)
@@ -235,6 +236,8 @@ def test_proposals_that_a_kill_lost_are_made_up_for(monkeypatch: pytest.MonkeyPa
     assert manager.stages()[2] == 2 and manager.stages()[3] == 1
     finished = Counter((parameters[STAGE], architecture(parameters)) for parameters in manager.finished)
     assert set(finished.values()) == {1}
+    # Another takes the place of a new one; what had come further goes on again.
+    assert {stage for stage, _ in lost & set(finished)} == {2}
 
 
 @pytest.mark.parametrize(
