@@ -130,7 +130,7 @@ def test_other_sizes_and_other_files_are_refused(tmp_path) -> None:
 
 
 _WRITERS = """
-import os, sys, torch
+import os, sys, torch, traceback
 from hnas_nni import Genotype
 from hnas_nni.trial.shared_weights import SharedWeights
 torch.set_num_threads(1)
@@ -150,7 +150,10 @@ def write(rounds):
 
 for line in sys.stdin:  # a process for each number of rounds
     if os.fork() == 0:
-        write(int(line))
+        try:
+            write(int(line))
+        except BaseException:
+            os.write(1, b"failed " + traceback.format_exc().replace("\\n", " | ").encode() + b"\\n")
         os._exit(0)
 try:
     while True:
@@ -180,8 +183,8 @@ def test_killed_writers_leave_one_whole_state(tmp_path: Path, writers: subproces
     assert writers.stdin is not None and writers.stdout is not None
     for delay in (0.05, 0.11, 0.17):
         print(10**9, file=writers.stdin, flush=True)
-        ready, number = writers.stdout.readline().split()
-        assert ready == "ready"
+        ready, number = writers.stdout.readline().split(maxsplit=1)
+        assert ready == "ready", number
         writer = psutil.Process(int(number))
         time.sleep(delay)
         assert writer.status() != psutil.STATUS_ZOMBIE
