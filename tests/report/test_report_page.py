@@ -90,8 +90,7 @@ def test_the_file_refers_to_nothing_outside(report: Path) -> None:
     styles = "".join(re.findall(r"<style>(.*?)</style>", text, flags=re.S))
     assert "url(" not in styles and "@import" not in styles
     assert "default-src 'none'" in text  # the browser itself refuses what slips through
-    assert text.count("plotly.js v") == 1
-    assert len(text) < 8e6
+    assert len(text) < 3e6  # Plotly's script alone is 4.8 MB
 
 
 def test_summary_has_the_winners_figures(page: ReportPage, report: Path, history: SearchHistory) -> None:

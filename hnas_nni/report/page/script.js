@@ -64,7 +64,17 @@
     return point && typeof point.customdata === "number" && point.customdata >= 0 ? point.customdata : null;
   }
 
+  // Plotly's script stands in the page as gzip in base64.
+  async function loadPlotly() {
+    const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (letter) => letter.charCodeAt(0));
+    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(unpacked).text();
+    document.head.append(script);
+  }
+
   async function start() {
+    if (plots.length) await loadPlotly();
     for (const element of plots) {
       await draw(element);
       element.on("plotly_hover", (event) => { if (pointed(event) !== null && !pinned) inspect(pointed(event)); });
@@ -77,7 +87,7 @@
     document.documentElement.dataset.ready = "yes";
   }
 
-  function drawAll() { plots.forEach(draw); }
+  function drawAll() { if (window.Plotly) plots.forEach(draw); }
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
   window.addEventListener("beforeprint", () => { printing = true; drawAll(); });
