@@ -34,11 +34,12 @@ from hnas_nni.architecture.spaces import PAPER, SPACES, Space
 from hnas_nni.cost import cost_table
 from hnas_nni.data import fixed_patches, load_splits
 from hnas_nni.network.first_weights import interpolate
-from hnas_nni.training.step import patch_psnr
+from hnas_nni.training.step import FIRST_LEARNING_RATE, patch_psnr
 from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.plain_stacks import plain_stacks
 from hnas_nni.trial.reward import JointReward
+from hnas_nni.trial.settings import LONG_LEARNING_RATE
 
 _SECOND_SEEDS = 4
 """So many architectures of each group are trained to the end twice, which tells the noise of the seed."""
@@ -168,7 +169,8 @@ class Bench(Images):
                 interpolate(network)
             return network
 
-        network, seconds = self.train(build, self.options.train_steps, seed)
+        rate = FIRST_LEARNING_RATE if genotype.space is PAPER else LONG_LEARNING_RATE
+        network, seconds = self.train(build, self.options.train_steps, seed, rate)
         gmacs = cost_table(SCALE, *self.sizes)(genotype).gmacs
         return {"trained": self.psnrs(network)["validation"], "gmacs": gmacs, "seconds": seconds}
 
