@@ -39,7 +39,7 @@ from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.plain_stacks import plain_stacks
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.trial.settings import LONG_LEARNING_RATE
+from hnas_nni.trial.settings import LEARNING_RATE
 
 _SECOND_SEEDS = 4
 """So many architectures of each group are trained to the end twice, which tells the noise of the seed."""
@@ -169,7 +169,7 @@ class Bench(Images):
                 interpolate(network)
             return network
 
-        rate = FIRST_LEARNING_RATE if genotype.space is PAPER else LONG_LEARNING_RATE
+        rate = FIRST_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE
         network, seconds = self.train(build, self.options.train_steps, seed, rate)
         gmacs = cost_table(SCALE, *self.sizes)(genotype).gmacs
         return {"trained": self.psnrs(network)["validation"], "gmacs": gmacs, "seconds": seconds}

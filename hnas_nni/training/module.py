@@ -90,11 +90,11 @@ class RetrainingModule(pl.LightningModule):
         return DataLoader(self._batches, batch_size=None)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam, with a cosine over all steps."""
+        """Adam, with a cosine over all steps, behind a warm-up if there is one."""
         total = self.settings.epochs * self.settings.steps_per_epoch
         optimizer = torch.optim.Adam(self.network.parameters(), self.settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01)
+            optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01, self.settings.warm_up)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

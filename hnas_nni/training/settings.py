@@ -50,6 +50,14 @@ class TrainingSettings(Settings):
     batch: int = shared.BATCH(16, help="patches in a step, on all devices together")
     patch: int = shared.PATCH(96)
     learning_rate: float = shared.LEARNING_RATE(1e-3)
+    warm_up: float = Setting(
+        float,
+        "share of the steps over which the learning rate climbs, 0 for none",
+        least=0,
+        below=1,
+        give="a number from 0 (none) to below 1, e.g. 0.05",
+        group="training",
+    )(0.0)
     validate_every: int = Setting(
         int, "epochs between two measurements; the last one is always measured", least=1, group="training"
     )(1)

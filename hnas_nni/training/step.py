@@ -84,10 +84,14 @@ class Adam:
 
 
 def cosine_learning_rate(
-    progress: float, first: float = FIRST_LEARNING_RATE, last: float = LAST_LEARNING_RATE
+    progress: float, first: float = FIRST_LEARNING_RATE, last: float = LAST_LEARNING_RATE, warm_up: float = 0.0
 ) -> float:
-    """Return the learning rate after a share `progress` (0..1) of the steps: half a cosine from `first` to `last`."""
-    return last + (first - last) * (1 + math.cos(math.pi * progress)) / 2
+    """Return the learning rate after a share `progress` (0..1) of the steps: half a cosine from `first` to `last`.
+
+    Over the share `warm_up` (0..1) of the steps it climbs from `last` to that cosine, in proportion.
+    """
+    climbed = min(progress / warm_up, 1.0) if warm_up else 1.0
+    return last + climbed * (first - last) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def reconstruction_loss(network: Callable[[Tensor], Tensor], lr: Tensor, hr: Tensor) -> Tensor:

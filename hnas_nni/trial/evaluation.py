@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hnas_nni.architecture.genotype import Genotype
-from hnas_nni.architecture.spaces import PAPER, Space
+from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.trial.budget import Budget
 from hnas_nni.trial.checkpoints import checkpoint_path, go_on, leave
 from hnas_nni.trial.images import images_of
 from hnas_nni.trial.parameters import STAGE, Stage
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.trial.settings import LEARNING_RATE, LONG, LONG_LEARNING_RATE, PAPER_LEARNING_RATE, TrialSettings
+from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, WARM_UP, TrialSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,9 +194,10 @@ def _train(
     low, high = low.to(device), high.to(device)
     bicubic = bicubic_psnr(low, high, settings.scale)
     psnr = math.nan
-    rate = settings.learning_rate or _own_learning_rate(genotype.space, steps)
+    rate = settings.learning_rate or (PAPER_LEARNING_RATE if genotype.space is PAPER else LEARNING_RATE)
+    warm_up = 0.0 if genotype.space is PAPER else WARM_UP
     for step in range(steps):
-        now = cosine_learning_rate(step / steps, rate, rate / 100)
+        now = cosine_learning_rate(step / steps, rate, rate / 100, warm_up)
         training_step(network, optimizer, *sampler.sample(settings.batch), now)
         done = step + 1
         if done * settings.reports // steps > step * settings.reports // steps:
@@ -236,10 +237,3 @@ def _checkpoint(training: Training, genotype: Genotype) -> Path:
     if training.folder is None:
         raise ValueError(f"{STAGE}: only within an experiment of NNI, in whose folder the weights lie")
     return checkpoint_path(training.folder, genotype)
-
-
-def _own_learning_rate(space: Space, steps: int) -> float:
-    """Return the learning rate of trials of so many steps, where none is given."""
-    if space is PAPER:
-        return PAPER_LEARNING_RATE
-    return LEARNING_RATE if steps < LONG else LONG_LEARNING_RATE

@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
+from hnas_nni.network.efficient_network import EfficientNetwork
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.training.batches import PatchBatches, restart
 from hnas_nni.training.step import (
@@ -29,7 +30,7 @@ from hnas_nni.training.step import (
 )
 from hnas_nni.trial.evaluation import TrialResult
 from hnas_nni.trial.reward import JointReward
-from hnas_nni.trial.settings import PAPER_LEARNING_RATE
+from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, WARM_UP
 
 
 class MeasuredPatches(NamedTuple):
@@ -109,13 +110,16 @@ class SuperResolutionModule(LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides."""
-        rate = self.settings["learning_rate"]
-        if rate is None:
-            rate = PAPER_LEARNING_RATE if isinstance(self.model, HNASNetwork) else FIRST_LEARNING_RATE
+        rate, warm_up = FIRST_LEARNING_RATE, 0.0
+        if isinstance(self.model, HNASNetwork):
+            rate = PAPER_LEARNING_RATE
+        elif isinstance(self.model, EfficientNetwork):
+            rate, warm_up = LEARNING_RATE, WARM_UP
+        rate = self.settings["learning_rate"] or rate
         total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01)
+            optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01, warm_up)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

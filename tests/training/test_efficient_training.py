@@ -46,7 +46,8 @@ def train_by_hand(settings: TrainingSettings, decay: float = 0.0) -> dict[str, t
         if first == 0:
             seed = settings.seed + 7_368_787 * epoch
             sampler = PatchSampler(pairs, settings.scale, settings.patch, seed=seed)
-        rate = cosine_learning_rate(step / total, settings.learning_rate, settings.learning_rate / 100)
+        first, last = settings.learning_rate, settings.learning_rate / 100
+        rate = cosine_learning_rate(step / total, first, last, settings.warm_up)
         training_step(network, optimizer, *sampler.sample(settings.batch), rate)
         weights = {name: weight.clone() for name, weight in network.state_dict().items()}
         average = {name: decay * average.get(name, weight) + (1 - decay) * weight for name, weight in weights.items()}
@@ -61,9 +62,11 @@ def assert_same(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tens
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ema", [0.0, 0.6])
-def test_what_is_written_is_the_trained_network_put_together(ema: float, tmp_path: Path, small_image: str) -> None:
-    settings = replace(SETTINGS, ema=ema, learning_rate=3e-3, validation=small_image)
+@pytest.mark.parametrize(("ema", "warm_up"), [(0.0, 0.4), (0.6, 0.0)])
+def test_what_is_written_is_the_trained_network_put_together(
+    ema: float, warm_up: float, tmp_path: Path, small_image: str
+) -> None:
+    settings = replace(SETTINGS, ema=ema, warm_up=warm_up, learning_rate=3e-3, validation=small_image)
     train(GENOTYPE, settings, tmp_path / "run", accelerator="cpu", quiet=True)
     network = load(tmp_path / "run" / "last.safetensors")
     assert network.genotype == GENOTYPE and (network.channels, network.layers) == (6, 3)

@@ -81,6 +81,12 @@ def test_cosine_goes_from_first_to_last() -> None:
     assert cosine_learning_rate(1) == pytest.approx(1e-5)
 
 
+def test_over_the_warm_up_the_rate_climbs_to_the_cosine() -> None:
+    climbing = [cosine_learning_rate(share, 1e-3, 1e-5, warm_up=0.2) for share in (0, 0.1, 0.2, 0.5, 1)]
+    cosine = [cosine_learning_rate(share) for share in (0.1, 0.2, 0.5, 1)]
+    assert climbing == pytest.approx([1e-5, (1e-5 + cosine[0]) / 2, *cosine[1:]])
+
+
 def test_patch_psnr_is_that_of_the_patches_mean_squared_error() -> None:
     splits = load_splits("embedded:photos", 2, patch_size=48)
     low, high = fixed_patches(splits.controller, 2, 48, 6)

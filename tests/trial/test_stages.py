@@ -145,8 +145,10 @@ def test_a_stage_goes_on_as_if_there_had_been_no_pause(genotype: Genotype, tmp_p
     expected = genotype.build(2, 4, 3)
     expand(expected)
     optimizer = Adam()
-    rate = 3e-4 if genotype is PAPER else 1e-3
-    schedule = [cosine_learning_rate(step / steps, rate, rate / 100) for steps in (4, 3) for step in range(steps)]
+    rate, warm_up = (3e-4, 0.0) if genotype is PAPER else (2e-3, 0.1)
+    schedule = [
+        cosine_learning_rate(step / steps, rate, rate / 100, warm_up) for steps in (4, 3) for step in range(steps)
+    ]
     for (low, high), now in zip(batches, schedule, strict=True):
         training_step(expected, optimizer, low, high, now)
     image = torch.rand(1, 3, 12, 12)
@@ -192,22 +194,23 @@ def test_a_trial_trains_on_what_is_not_held_out_and_on_smaller_copies_if_asked(
     assert seen == [photographs, photographs + copies]
 
 
-def test_the_learning_rate_is_the_spaces_unless_one_is_given(rates: list[float]) -> None:
-    sized = replace(SETTINGS, channels=2, layers=3, steps=1)
-    for genotype, settings in ((PAPER, sized), (GENOTYPE, sized), (GENOTYPE, replace(sized, learning_rate=2e-5))):
-        evaluate(genotype, REWARD, Training(settings))
-    assert rates == [3e-4, 1e-3, 2e-5]
-
-
-def test_long_trainings_begin_with_a_higher_learning_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the steps only the rates are looked at; they are not done."""
+@pytest.mark.parametrize(
+    ("genotype", "given", "highest", "first"),
+    [(PAPER, None, 3e-4, 3e-4), (GENOTYPE, None, 2e-3, 2e-5), (GENOTYPE, 2e-5, 2e-5, 2e-7)],
+    ids=["paper", "efficient", "given"],
+)
+def test_the_learning_rate_is_the_spaces_unless_one_is_given(
+    monkeypatch: pytest.MonkeyPatch, genotype: Genotype, given: float | None, highest: float, first: float
+) -> None:
+    """In the efficient space it climbs over a tenth of the steps. Only the rates are looked at, no step is done."""
     used: list[float] = []
     monkeypatch.setattr(hnas_nni.training.step, "training_step", lambda *arguments: used.append(arguments[-1]))
-    sized = replace(SETTINGS, channels=2, layers=3, patch=8, batch=1, reports=1)
-    for steps in (1999, 2000):
-        evaluate(GENOTYPE, REWARD, Training(replace(sized, steps=steps)))
-    assert (used[0], used[1999]) == (1e-3, 2e-3)
-    assert used[-1] == pytest.approx(2e-5, rel=0.01)  # the cosine's end, a hundredth
+    settings = replace(SETTINGS, channels=2, layers=3, patch=8, batch=1, reports=1, steps=200, learning_rate=given)
+    evaluate(genotype, REWARD, Training(settings))
+    assert used[0] == pytest.approx(first)
+    assert used[20 if genotype is GENOTYPE else 0] == max(used) == pytest.approx(highest, rel=0.03)
+    assert used == sorted(used[:20]) + sorted(used[20:], reverse=True) or genotype is PAPER
+    assert used[-1] == pytest.approx(highest / 100, rel=0.02)  # the cosine's end
 
 
 def damage(path: Path) -> None:
