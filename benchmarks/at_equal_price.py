@@ -7,9 +7,8 @@ included; one with shared weights as ``hnas search --space efficient --budget`` 
 trials, the same without a controller and without first proposals; the plain stack at its best width and depth, chosen
 by trainings as long as the last; the same on luma and of collapsible convolutions, as the space has them; ESPCN,
 FSRCNN and the paper's cells as wide as fits. The winner of each is then trained from scratch, with the same images,
-steps and batches for all, once from each learning rate; the better one on the first test set counts. Everything
-computes on one thread in this process. Each result is written at once, and what is in the file is not computed again;
-``--table`` prints it.
+steps and batches for all. Everything computes on one thread in this process. Each result is written at once, and what
+is in the file is not computed again; ``--table`` prints it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from typing import Any
 
 import torch
 from at_equal_price_parts.plain_networks import Written, espcn, fsrcnn, plain_stacks, widest
-from at_equal_price_parts.training import BATCH, PATCH, RATES, SCALE, Images, read
+from at_equal_price_parts.training import BATCH, PATCH, SCALE, Images, read
 from torch import nn
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
@@ -157,14 +156,11 @@ def candidates(bench: Bench, budget: float, seed: int) -> Iterator[tuple[str, Ca
         return {"network": str(genotype), "search_seconds": round(seconds)}
 
     def best_of(networks: Iterable[tuple[str, Callable[[], nn.Module]]]) -> dict[str, Any]:
-        measured: dict[str, float] = {}
-        seconds = 0.0
+        measured, seconds = {}, 0.0
         for name, build in networks:
-            for rate in bench.options.rates:
-                network, took = bench.train(build, bench.options.steps, seed, rate)
-                psnr = bench.psnrs(network)[next(iter(bench.tests))]
-                measured[name] = max(psnr, measured.get(name, psnr))
-                seconds += took
+            network, took = bench.train(build, bench.options.steps, seed)
+            measured[name] = bench.psnrs(network)[next(iter(bench.tests))]
+            seconds += took
         return {"network": max(measured, key=lambda name: measured[name]), "search_seconds": round(seconds)}
 
     yield "found by trials", lambda: by_trials(evenly=False)
@@ -209,19 +205,13 @@ def build_of(name: str, budget: float) -> Callable[[], nn.Module]:
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Yield the results as a Markdown table, each at its best learning rate, mean and range over the seeds."""
-    tests = list(rows[0]["psnr"]) if rows else []
-    best: dict[tuple[float, str, int], dict[str, Any]] = {}
-    for row in rows:
-        key = row["budget"], row["name"], row["seed"]
-        if key not in best or row["psnr"][tests[0]] > best[key]["psnr"][tests[0]]:
-            best[key] = row
+    """Yield the results as a Markdown table, mean and range over the seeds."""
     groups: dict[tuple[float, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in best.values():
+    for row in rows:
         groups[row["budget"], row["name"]].append(row)
-    columns = " | ".join([*tests, "GMAC", "parameters", "learning rate", "seeds", "CPU s to find, to train"])
-    yield f"| budget (GMAC) | | {columns} |"
-    yield "|---|---|" + "---|" * (len(tests) + 5)
+    tests = list(rows[0]["psnr"]) if rows else []
+    yield f"| budget (GMAC) | | {' | '.join(tests)} | GMAC | parameters | seeds | CPU s to find, to train |"
+    yield "|---|---|" + "---|" * (len(tests) + 4)
     for (budget, name), found in sorted(groups.items(), key=lambda item: (item[0][0], -_mean(item[1], tests[0]))):
         cells = []
         for test in tests:
@@ -232,8 +222,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
         seconds = ", ".join(
             str(round(statistics.fmean(row[kind] for row in found))) for kind in ("search_seconds", "training_seconds")
         )
-        rates = ", ".join(sorted({f"{row['rate']:g}" for row in found}))
-        yield f"| {budget:g} | {name} | {' | '.join(cells)} | {cost} | {rates} | {len(found)} | {seconds} |"
+        yield f"| {budget:g} | {name} | {' | '.join(cells)} | {cost} | {len(found)} | {seconds} |"
 
 
 def _mean(rows: list[dict[str, Any]], test: str) -> float:
@@ -249,7 +238,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", help='only these, by name; also single stacks, as "plain stack, 6 x 16"')
     parser.add_argument("--steps", type=int, default=10_000, help="of the last training (default: 10000)")
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="learning rates (default: 0.002 0.004)")
     parser.add_argument("--limit", type=int, default=0, help="images of the searches (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="file of results")
     parser.add_argument("--table", action="store_true", help="only print the table")
@@ -263,31 +251,28 @@ def main() -> None:
         for budget in options.budgets:
             for name, find in candidates(bench, budget, seed):
                 wanted = name in options.rows if options.rows else name in _ROWS
-                key = {"budget": budget, "seed": seed, "name": name}
-                missing = [rate for rate in options.rates if not bench.row(**key, rate=rate)]
-                if not wanted or not missing:
+                if not wanted or bench.row(budget=budget, seed=seed, name=name):
                     continue
-                known = bench.row(**key)
-                found = {part: known[part] for part in ("network", "search_seconds")} if known else find()
+                found = find()
                 if not found["network"]:
                     continue
                 build = build_of(found["network"], budget)
+                network, seconds = bench.train(build, options.steps, seed)
                 with torch.device("meta"):
                     cost = profile(build(), torch.zeros(1, 3, 480, 480))
-                for rate in missing:
-                    network, seconds = bench.train(build, options.steps, seed, rate)
-                    bench.write(
-                        {
-                            **key,
-                            **found,
-                            "rate": rate,
-                            "gmacs": cost.gmacs,
-                            "params": cost.params,
-                            "steps": options.steps,
-                            "psnr": bench.psnrs(network),
-                            "training_seconds": round(seconds),
-                        }
-                    )
+                bench.write(
+                    {
+                        "budget": budget,
+                        "seed": seed,
+                        "name": name,
+                        **found,
+                        "gmacs": cost.gmacs,
+                        "params": cost.params,
+                        "steps": options.steps,
+                        "psnr": bench.psnrs(network),
+                        "training_seconds": round(seconds),
+                    }
+                )
     print("\n".join(table(bench.rows)))
 
 
