@@ -21,8 +21,8 @@ from hnas_nni.trial.settings import WARM_UP
 SCALE = 2
 PATCH, BATCH = 48, 16
 RATE = 4e-3
-"""Highest learning rate, behind a warm-up. After 4,000 steps collapsible stacks of 4 GMAC on luma are as good with it as
-with 2e-3, better than with 8e-3; plain ones were better than without a warm-up at any rate."""
+"""Highest learning rate, behind a warm-up. After 4,000 steps collapsible stacks of 4 GMAC on luma are as good with it
+as with 2e-3, better than with 8e-3; plain ones were better than without a warm-up at any rate."""
 
 
 class Images:
