@@ -4,17 +4,20 @@
 
 Each experiment is one of NNI's remote training service, over two sshds on this machine's loopback, each with a home
 folder of its own; one trial at a time on each. The architectures are drawn evenly from the paper's space and are the
-same, in the same order and with the same batches, in all experiments of a seed, so that what differs are the weights
-that a trial starts from: those that both machines share through the server beside the manager; those of a file that
-each machine has for itself (``--shared-weights``); or none (``--no-sharing``). Printed are mean and standard deviation
-over the seeds; of the gain against no sharing, which compares each architecture with itself, the mean with a 90 %
-interval from resampled architectures. Each experiment's result is written at once, and what is in the file is not run
-again; ``--table`` prints it. Needs sshd and ssh-keygen, and what the tests need.
+same in all experiments of a seed, in the same order and with the same batches (but for trials that begin at the same
+moment, which NNI may number either way), so that what differs are the weights that a trial starts from: those that both
+machines share through the server beside the manager; those of a file that each machine has for itself
+(``--shared-weights``), as it was before there was that server; or none (``--no-sharing``). Gains compare each
+architecture with itself: their mean, with a 90 % interval from resampled architectures; over the seeds, mean and
+standard deviation. Seconds are from the first trial's start to the last one's end. Each experiment's result is written
+at once, and what is in the file is not run again; ``--table`` prints it. Needs sshd and ssh-keygen, and what the tests
+need.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -40,14 +43,14 @@ from search_spaces.compat.loopback import VARIABLE, node_options
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _PARTS = Path(__file__).resolve().with_name("sharing_on_two_machines_parts")
 _RESAMPLES = 2000
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 ARMS = {
     "shared by both machines": "",
     "each machine its own": '--shared-weights "$HOME/shared_weights.sqlite"',
     "none shared": "--no-sharing",
 }
-"""Options of the trials by what the table calls them; the last one is what the others are compared with."""
-ALONE = "none shared"
+"""Options of the trials by what the table calls them."""
 
 Row = dict[str, Any]
 
@@ -135,51 +138,47 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the results as Markdown tables."""
     count = len(rows[0]["trials"])
     halves = {f"trials 1 to {count // 2}": slice(count // 2), f"{count // 2 + 1} to {count}": slice(count // 2, None)}
-    seeds = sorted({row["seed"] for row in rows})
     psnr = {(row["arm"], row["seed"]): np.array([trial["psnr"] for trial in row["trials"]]) for row in rows}
+    seeds = sorted({row["seed"] for row in rows})
     first = [sum(trial["machine"] == 1 for trial in row["trials"]) for row in rows]
-    yield f"{len(seeds)} seeds, {count} trials in each experiment, {min(first)} to {max(first)} of them on machine 1\n"
-    yield f"| weights | {' | '.join(halves)} | best | CPU s of a trial | seconds |\n|---|---|---|---|---|---|"
-    for arm in ARMS:
-        own = [row for row in rows if row["arm"] == arm]
-        if not own:
-            continue
-        curves = [psnr[arm, row["seed"]] for row in own]
-        values = [_spread([curve[half].mean() for curve in curves]) for half in halves.values()]
-        values.append(_spread([curve.max() for curve in curves]))
-        values.append(_spread([statistics.fmean(trial["cpu"] for trial in row["trials"]) for row in own], 1))
-        values.append(_spread([row["seconds"] for row in own], 0))
-        yield f"| {arm} | {' | '.join(values)} |"
-    yield f"\n| gain of | {' | '.join(halves)} | better in | best | order of PSNR |\n|---|---|---|---|---|---|"
-    for arm in ARMS:
-        paired = [seed for seed in seeds if (arm, seed) in psnr and (ALONE, seed) in psnr]
-        if arm == ALONE or not paired:
-            continue
-        gains = np.stack([psnr[arm, seed] - psnr[ALONE, seed] for seed in paired])
-        values = [_interval(gains[:, half]) for half in halves.values()]
-        values.append(f"{(gains > 0).sum()} of {gains.size}")
-        values.append(_spread([psnr[arm, seed].max() - psnr[ALONE, seed].max() for seed in paired], sign="+"))
-        orders = [_rank_correlation(psnr[arm, seed], psnr[ALONE, seed]) for seed in paired]
-        yield f"| {arm} | {' | '.join(values)} | {' '.join(f'{order:.2f}' for order in orders)} |"
-    yield "\nBest trial of each seed, and its PSNR by the trials that share nothing:"
-    for (arm, seed), values in psnr.items():
-        if (ALONE, seed) in psnr:
-            best = int(values.argmax())
-            yield f"- seed {seed}, {arm}: trial {best + 1}, {psnr[ALONE, seed][best]:.2f} dB"
+    yield f"{count} trials in each experiment, {min(first)} to {max(first)} of them on machine 1; PSNR in dB\n"
+    yield f"| seed | weights | {' | '.join(halves)} | best | the best's number | CPU s | s |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in sorted(rows, key=lambda row: (row["seed"], list(ARMS).index(row["arm"]))):
+        values = psnr[row["arm"], row["seed"]]
+        means = " | ".join(f"{values[half].mean():.2f}" for half in halves.values())
+        cpu = sum(trial["cpu"] for trial in row["trials"])
+        yield (
+            f"| {row['seed']} | {row['arm']} | {means} | {values.max():.2f} | {values.argmax() + 1} "
+            f"| {cpu:.0f} | {row['seconds']:.0f} |"
+        )
+    yield f"\n| gain | seed | {' | '.join(halves)} | better in | best | rank correlation |"
+    yield "|---|---|---|---|---|---|---|"
+    for one, other in itertools.combinations(ARMS, 2):
+        paired = [seed for seed in seeds if (one, seed) in psnr and (other, seed) in psnr]
+        gains = [psnr[one, seed] - psnr[other, seed] for seed in paired]
+        for seed, gain in zip(paired, gains, strict=True):
+            cells = [_interval(gain[half]) for half in halves.values()]
+            cells.append(f"{(gain > 0).sum()} of {count}")
+            cells.append(f"{psnr[one, seed].max() - psnr[other, seed].max():+.2f}")
+            cells.append(f"{_rank_correlation(psnr[one, seed], psnr[other, seed]):.2f}")
+            yield f"| {one}, over {other} | {seed} | {' | '.join(cells)} |"
+        if len(paired) > 1:
+            cells = [_spread([float(gain[half].mean()) for gain in gains]) for half in halves.values()]
+            cells.append(f"{sum(int((gain > 0).sum()) for gain in gains)} of {count * len(paired)}")
+            cells.append(_spread([float(psnr[one, seed].max() - psnr[other, seed].max()) for seed in paired]))
+            yield f"| {one}, over {other} | {len(paired)} seeds | {' | '.join(cells)} | |"
 
 
-def _spread(values: Sequence[float], digits: int = 2, sign: str = "") -> str:
-    mean = f"{statistics.fmean(values):{sign}.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+def _spread(values: Sequence[float]) -> str:
+    """Return mean and standard deviation."""
+    return f"{statistics.fmean(values):+.2f} ± {statistics.stdev(values):.2f}"
 
 
 def _interval(gains: np.ndarray) -> str:
-    """Return the mean over seeds and architectures with an interval, from resampled architectures of each seed."""
+    """Return the mean over architectures with a 90 % interval, from resampled ones."""
     draw = np.random.default_rng(0)
-    means = [
-        statistics.fmean(float(own[draw.integers(own.size, size=own.size)].mean()) for own in gains)
-        for _ in range(_RESAMPLES)
-    ]
+    means = gains[draw.integers(gains.size, size=(_RESAMPLES, gains.size))].mean(axis=1)
     low, high = np.quantile(means, (0.05, 0.95))
     return f"{gains.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
 
@@ -199,6 +198,13 @@ def _once(known: list[Row], row: Row, out: Path, compute: Callable[[], Row]) -> 
         file.write(json.dumps(known[-1]) + "\n")
 
 
+def _end(number: int, _: Any) -> None:
+    """End experiment and machines when this is to end; another signal does not disturb that."""
+    for other in _ENDS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -215,8 +221,8 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=32, help="their side in HR pixels (default: 32)")
     parser.add_argument("--table", action="store_true", help="only print the table")
     options = parser.parse_args()
-    # Ended from outside, it ends experiment and machines first.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in _ENDS:
+        signal.signal(number, _end)
     os.environ[VARIABLE] = node_options()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sizes = Sizes(**{name: getattr(options, name) for name in Sizes.__dataclass_fields__})
