@@ -3,15 +3,16 @@
     python benchmarks/sharing_on_two_machines.py --data BSDS500/train --out sharing.jsonl
 
 Each experiment is one of NNI's remote training service, over two sshds on this machine's loopback, each with a home
-folder of its own; one trial at a time on each. The architectures are drawn evenly from the paper's space and are the
+folder of its own; two trials at a time over both. The architectures are drawn evenly from the paper's space and are the
 same in all experiments of a seed, in the same order and with the same batches (but for trials that begin at the same
 moment, which NNI may number either way), so that what differs are the weights that a trial starts from: those that both
 machines share through the server beside the manager; those of a file that each machine has for itself
 (``--shared-weights``), as it was before there was that server; or none (``--no-sharing``). Gains compare each
 architecture with itself: their mean, with a 90 % interval from resampled architectures; over the seeds, mean and
-standard deviation. Seconds are from the first trial's start to the last one's end. Each experiment's result is written
-at once, and what is in the file is not run again; ``--table`` prints it. Needs sshd and ssh-keygen, and what the tests
-need.
+standard deviation. Beside them, how far the best trial is behind the best of the other experiment by the PSNR of that
+one, and rank correlations of the gain with the trial's number and of the PSNRs of both. Seconds are from the first
+trial's start to the last one's end. Each experiment's result is written at once, and what is in the file is not run
+again; ``--table`` prints it. Needs sshd and ssh-keygen, and what the tests need.
 """
 
 from __future__ import annotations
@@ -142,18 +143,18 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
     seeds = sorted({row["seed"] for row in rows})
     first = [sum(trial["machine"] == 1 for trial in row["trials"]) for row in rows]
     yield f"{count} trials in each experiment, {min(first)} to {max(first)} of them on machine 1; PSNR in dB\n"
-    yield f"| seed | weights | {' | '.join(halves)} | best | the best's number | CPU s | s |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| seed | weights | {' | '.join(halves)} | sd | best | the best's number | CPU s | s |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for row in sorted(rows, key=lambda row: (row["seed"], list(ARMS).index(row["arm"]))):
         values = psnr[row["arm"], row["seed"]]
         means = " | ".join(f"{values[half].mean():.2f}" for half in halves.values())
         cpu = sum(trial["cpu"] for trial in row["trials"])
         yield (
-            f"| {row['seed']} | {row['arm']} | {means} | {values.max():.2f} | {values.argmax() + 1} "
-            f"| {cpu:.0f} | {row['seconds']:.0f} |"
+            f"| {row['seed']} | {row['arm']} | {means} | {values.std(ddof=1):.2f} | {values.max():.2f} "
+            f"| {values.argmax() + 1} | {cpu:.0f} | {row['seconds']:.0f} |"
         )
-    yield f"\n| gain | seed | {' | '.join(halves)} | better in | best | rank correlation |"
-    yield "|---|---|---|---|---|---|---|"
+    yield f"\n| gain | seed | {' | '.join(halves)} | better in | best | winner | with the number | orders |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for one, other in itertools.combinations(ARMS, 2):
         paired = [seed for seed in seeds if (one, seed) in psnr and (other, seed) in psnr]
         gains = [psnr[one, seed] - psnr[other, seed] for seed in paired]
@@ -161,13 +162,15 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
             cells = [_interval(gain[half]) for half in halves.values()]
             cells.append(f"{(gain > 0).sum()} of {count}")
             cells.append(f"{psnr[one, seed].max() - psnr[other, seed].max():+.2f}")
+            cells.append(f"{psnr[other, seed][psnr[one, seed].argmax()] - psnr[other, seed].max():.2f}")
+            cells.append(f"{_rank_correlation(gain, np.arange(count)):.2f}")
             cells.append(f"{_rank_correlation(psnr[one, seed], psnr[other, seed]):.2f}")
             yield f"| {one}, over {other} | {seed} | {' | '.join(cells)} |"
         if len(paired) > 1:
             cells = [_spread([float(gain[half].mean()) for gain in gains]) for half in halves.values()]
             cells.append(f"{sum(int((gain > 0).sum()) for gain in gains)} of {count * len(paired)}")
             cells.append(_spread([float(psnr[one, seed].max() - psnr[other, seed].max()) for seed in paired]))
-            yield f"| {one}, over {other} | {len(paired)} seeds | {' | '.join(cells)} | |"
+            yield f"| {one}, over {other} | {len(paired)} seeds | {' | '.join(cells)} | | | |"
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -50,6 +50,6 @@ def test_gains_are_differences_of_the_same_architecture() -> None:
 
     shared, *_, alone = ARMS
     lines = list(table([row(shared, [29.0, 31.0, 32.0, 34.0]), row(alone, [30.0, 32.0, 30.0, 32.0])]))
-    assert f"| 0 | {shared} | 30.00 | 33.00 | 34.00 | 4 | 40 | 60 |" in lines
+    assert f"| 0 | {shared} | 30.00 | 33.00 | 2.08 | 34.00 | 4 | 40 | 60 |" in lines
     gains = f"| {shared}, over {alone} | 0 | -1.00 [-1.00, -1.00] | +2.00 [+2.00, +2.00] | 2 of 4 | +2.00 |"
     assert [line for line in lines if line.startswith(gains)]
