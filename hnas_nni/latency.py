@@ -14,6 +14,7 @@ from typing import Any
 
 from hnas_nni.architecture.spaces import Space
 from hnas_nni.files import replacing
+from hnas_nni.foreign_text import parse_json, read_text
 
 _VERSION = 1
 
@@ -62,7 +63,7 @@ class LatencyTable:
             If the file is not such a table; the message names it.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = parse_json(read_text(path))
             if data.pop("version") != _VERSION:
                 raise ValueError("of another version")
             rows = {
@@ -73,7 +74,7 @@ class LatencyTable:
                 raise ValueError("milliseconds must be finite and at least 0")
             height, width = data.pop("lr_size")
             return cls(lr_size=(int(height), int(width)), milliseconds=rows, **data)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise ValueError(f"{path}: not a table of milliseconds, as hnas latency writes it ({reason})") from None
 

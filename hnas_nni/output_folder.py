@@ -70,14 +70,24 @@ class OutputFolder:
             return False
         return False
 
+    def check_name(self) -> None:
+        """Raise OutputFolderError where TensorBoard can't write."""
+        try:
+            os.fspath(self.path).encode()
+        except UnicodeEncodeError:
+            raise OutputFolderError(
+                f"{self.path}: the name is not UTF-8, and TensorBoard writes to no such folder; give another one"
+            ) from None
+
     def create(self, settings: Mapping[str, Any], command: str) -> None:
         """Make the folder and note settings, versions and command.
 
         Raises
         ------
         OutputFolderError
-            If the folder holds something else.
+            If the folder holds something else, or its name is no text.
         """
+        self.check_name()
         if self.path.exists() and (not self.path.is_dir() or any(self._others())):
             raise OutputFolderError(f"{self.path}: exists and is not a search's folder; give another one")
         self.path.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,10 @@ from hnas_nni.data.quiet_decoders import quiet_decoding
 
 _Seen = TypeVar("_Seen")
 
-_MARKS = re.compile(r"(?:[_-]?(?:HR|LR|GT|LQ))?(?:[_-]?x[2348])?", re.IGNORECASE)
-"""What the names of a picture at two sizes differ by, at most."""
+_KINDS = "HR|GT|LR[2348]?|LQ|bic(?:ubic)?"
+_MARKS = re.compile(rf"(?:[_-]?(?:{_KINDS}|x[2348]|[2348]x))*", re.IGNORECASE)
+_MARK_BEFORE = re.compile(rf"^(?:{_KINDS})[_-](?=.)", re.IGNORECASE)
+"""What the names of a picture at two sizes differ by, at most: ``_LR``, ``_LR4``, ``x2``, ``_x2_bicubic``; ``lr_``."""
 
 _FRACTIONS = (2, 3, 4, 8)
 _MOST_OPENED = 2000
@@ -53,7 +55,8 @@ def smaller_copy(paths: Iterable[Path]) -> tuple[Path, Path, int] | None:
 
 
 def _unmarked(stem: str) -> str:
-    """The name without marks at its end: ``baby`` of ``babyx2``, ``baby_LR`` and ``baby_HR_x2``."""
+    """The name without its marks: ``baby`` of ``babyx2``, ``baby_LR``, ``baby_HR_x2`` and ``lr_baby``."""
+    stem = _MARK_BEFORE.sub("", stem)
     for start in range(1, len(stem)):
         if _MARKS.fullmatch(stem, start):
             return stem[:start]

@@ -19,7 +19,8 @@ def plain_network(network: Any) -> SuperResolutionNetwork:
     Raises
     ------
     ValueError
-        If it is none of ours, or its weights are of several types, or of one that is not floating point.
+        If it is none of ours, has no weights (on torch's meta device), or its weights are of several types, or of one
+        that is not floating point of at least 16 bits.
     """
     inner = network
     while not isinstance(inner, SuperResolutionNetwork):
@@ -29,8 +30,10 @@ def plain_network(network: Any) -> SuperResolutionNetwork:
                 f"{type(inner).__name__} is no network of hnas_nni; give one of Genotype.build or hnas_nni.load"
             )
         inner = getattr(inner, name)
+    if any(parameter.is_meta for parameter in inner.parameters()):
+        raise ValueError("the network is on the meta device, which holds no weights; build or load it on another")
     dtypes = {parameter.dtype for parameter in inner.parameters()}
-    if len(dtypes) != 1 or not next(iter(dtypes)).is_floating_point:
+    if len(dtypes) != 1 or any(not dtype.is_floating_point or dtype.itemsize < 2 for dtype in dtypes):
         found = ", ".join(sorted(map(str, dtypes)))
         raise ValueError(f"the network's weights are of the types {found}; convert them to one, by network.float()")
     return inner

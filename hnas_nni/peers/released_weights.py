@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import zipfile
@@ -15,11 +14,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from hnas_nni.architecture.peers import Peer
+from hnas_nni.foreign_text import parse_json, read_text
 from hnas_nni.network.model_file import misfit, shapes_of
 from hnas_nni.peers.base import PeerNetwork
 
 _PARALLEL = "module."
 """What torch's DataParallel puts before the names."""
+
+_MOST_TIMES = 4
+"""So many times the network's own bytes a file may hold: of 64 bits, with tensors that are not read."""
 
 
 class WeightsError(ValueError):
@@ -53,12 +56,13 @@ def read_released(
         If the file is damaged or of another kind, or its tensors are not the network's.
     """
     network = cast(PeerNetwork, peer.build(scale, channels, layers))
+    own = network.state_dict()
+    most = _MOST_TIMES * sum(tensor.nbytes for tensor in own.values()) + 2**20
     tensors = {
         name.removeprefix(_PARALLEL): tensor
-        for name, tensor in _read(Path(path)).items()
+        for name, tensor in _read(Path(path), most).items()
         if not name.removeprefix(_PARALLEL).startswith(network.not_read)
     }
-    own = network.state_dict()
     released = network.released_tensors()
     expected = {}
     for name, place in released.items():
@@ -71,10 +75,13 @@ def read_released(
     return network.eval()
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
+def _read(path: Path, most: int) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                _check_size(sum(member.file_size for member in archive.infolist()), most)
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 tensors = {name: torch.from_numpy(arrays[name]).float() for name in arrays}
@@ -83,11 +90,14 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         if path.suffix in (".pt", ".pth"):
             state = torch.load(path, map_location="cpu", weights_only=True)
+            # A view may be larger than its data.
+            _check_size(4 * sum(tensor.numel() for tensor in state.values()), most)
             return {str(name): tensor.float() for name, tensor in state.items()}
     except (
         OSError,
         ValueError,
         KeyError,
+        MemoryError,
         TypeError,
         AttributeError,
         RuntimeError,
@@ -99,12 +109,17 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     raise WeightsError(f"{path}: not a kind that can be read; give .npz, .safetensors, .pt or .pth")
 
 
+def _check_size(found: int, most: int) -> None:
+    if found > most:
+        raise ValueError(f"holds {found} bytes, and the network takes {most} at most")
+
+
 def _biases_of_graph(path: Path) -> dict[str, torch.Tensor]:
     """Return the biases that a graph has among its operations and not among its arrays, by the names arrays have."""
     if not path.is_file():
         return {}
     biases = {}
-    for operation in json.loads(path.read_text(encoding="utf-8"))["operations"]:
+    for operation in parse_json(read_text(path))["operations"]:
         name, _, kind = operation["name"].rpartition("/")
         if (
             name

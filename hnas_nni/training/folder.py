@@ -41,8 +41,9 @@ class TrainingFolder(OutputFolder):
         Raises
         ------
         OutputFolderError
-            If the folder holds something else, or a training with other settings.
+            If the folder holds something else, or a training with other settings, or its name is no text.
         """
+        self.check_name()
         if not self.exists:
             if self.path.exists() and (not self.path.is_dir() or any(self._others())):
                 raise OutputFolderError(f"{self.path}: exists and is not a folder of hnas train; give another --out")

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from hnas_nni.architecture.architecture import Architecture
+from hnas_nni.files import WRITE_ERRORS
 from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.first_weights import interpolate
 from hnas_nni.network.model_file import load, misfit, shapes_of
@@ -227,5 +228,9 @@ def _fit(trainer: pl.Trainer, module: RetrainingModule, folder: TrainingFolder) 
         trainer.fit(module, ckpt_path=checkpoint)
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error
+    except OSError as error:
+        if error.filename is None and error.errno in WRITE_ERRORS:  # TensorBoard's, which does not say what it wrote
+            raise OSError(error.errno, os.strerror(error.errno), str(folder.path / TENSORBOARD)) from error
+        raise
     except torch.OutOfMemoryError as error:
         raise ValueError("the GPU's memory does not suffice; give a smaller --batch, --patch or --channels") from error

@@ -198,7 +198,7 @@ class SharedWeights(WeightsOfTrials):
             with closing(database), database:
                 database.execute(begin)
                 yield database
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where what SQLite says quotes damaged text
             what = "" if "full" in str(error) else "; if it is damaged, remove it, and sharing starts anew"
             raise ValueError(f"{self.path}: can't be used for shared weights ({error}){what}") from error
 

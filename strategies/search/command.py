@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options).located()
     if not 0 <= options.checkpoint_seconds < math.inf:
         raise ValueError(f"--checkpoint-seconds: {options.checkpoint_seconds} is not valid; give at least 0")
+    if not (options.quiet or options.json):  # before torch and NNI are loaded, which takes seconds
+        print(_plan(options.out, settings), file=sys.stderr, flush=True)
     quiet_imports()
     from strategies.search.engine import WeightSharingSearch
 
@@ -98,6 +100,13 @@ def run(options: argparse.Namespace) -> None:
     print(f"winner: {options.out / 'winner.json'}")
     print(f"next:   hnas report {options.out}")
     print(f"        {training_command(options.out / WINNER, settings, options.miniature)}")
+
+
+def _plan(folder: Path, settings: SearchSettings) -> str:
+    return (
+        f"search in {folder}: {settings.space} space, x{settings.scale}, C = {settings.channels}, "
+        f"L = {settings.layers}; {settings.epochs} epochs"
+    )
 
 
 def training_command(winner: Path, settings: SearchSettings, miniature: bool) -> str:

@@ -36,6 +36,7 @@ main(sys.argv[1:])
     [
         (["show", "HNAS-A"], "normal cell\n"),
         (["best", "run"], "search run (12 architectures ranked"),
+        (["search", "--miniature", "--data", "empty", "--out", "out"], "search in out: paper space, x2, C = 8, L = "),
         (["train", "HNAS-A", "--data", "empty", "--out", "out"], "training HNAS-A: x2, C = 64, L = 12; 300,000 steps"),
     ],
 )

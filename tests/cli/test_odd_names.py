@@ -47,3 +47,11 @@ def test_printing_goes_on() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert f"images written to {SHOWN}_sr" in done.stdout and f"{SHOWN}  " in done.stdout
+
+
+@pytest.mark.parametrize("command", [["train", "HNAS-A", "--miniature"], ["search", "--miniature"]])
+def test_a_folder_of_a_long_work_is_refused_before_it(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--data", "embedded:photos", "--out", NAME, "--quiet"]) == 2
+    told = f"hnas {command[0]}: error: {SHOWN}: the name is not UTF-8, and TensorBoard writes to no such folder"
+    assert capsys.readouterr().err.startswith(told)
+    assert not os.path.exists(NAME)

@@ -116,6 +116,9 @@ def test_other_layouts_of_pairs(tmp_path: Path, crops: dict[str, np.ndarray], hr
         ("trainH/eye", "trainL/eye"),
         ("eye", "eyex2"),
         ("eye_HR", "eye_LR"),
+        ("hr_eye", "lr_eye"),
+        ("eye_HR", "eye_LR2"),
+        ("eye_GT", "eye_bicubic_2x"),
         ("eye", "thumbnails/eye"),
     ],
 )

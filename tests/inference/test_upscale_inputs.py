@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +114,25 @@ def test_weights_of_several_types_are_refused(network: SuperResolutionNetwork) -
     next(mixed.children()).half()
     with pytest.raises(ValueError, match=r"weights are of the types torch.float16, torch.float32; convert them to one"):
         upscale(_PHOTO, mixed)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda network: network.to(torch.float8_e4m3fn), r"weights are of the types torch.float8_e4m3fn; convert"),
+        (lambda network: network.to("meta"), "is on the meta device, which holds no weights"),
+    ],
+    ids=["8 bits", "meta"],
+)
+def test_weights_that_nothing_computes_with_are_refused(
+    network: SuperResolutionNetwork, change: Callable[[SuperResolutionNetwork], object], told: str, tmp_path: Path
+) -> None:
+    model = change(copy.deepcopy(network))
+    for use in (
+        lambda: upscale(_PHOTO, model),
+        lambda: save(model, tmp_path / "model.safetensors"),
+        lambda: export(model, tmp_path / "model.pt"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            use()
+    assert not list(tmp_path.iterdir())

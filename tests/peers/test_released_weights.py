@@ -180,6 +180,18 @@ def test_damaged_weights_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"weights{suffix}" in printed and not (tmp_path / "out.safetensors").exists()
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".pth"])
+def test_a_small_file_does_not_take_all_memory(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".npz":
+        np.savez_compressed(path, **{"entry.weight": np.zeros(50 * 2**20, np.float16)})
+    else:
+        torch.save({"entry.weight": torch.zeros(1, dtype=torch.half).expand(2**20, 2**20)}, path)
+    assert path.stat().st_size < 200_000
+    with pytest.raises(WeightsError, match=r"can't be read \(holds \d+ bytes, and the network takes \d+ at most"):
+        read_released(PEERS["CARN-M"], path)
+
+
 def test_unknown_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-weights", "CARM", "weights.npz", "--out", str(tmp_path / "out.safetensors")]) == 2
     assert "CARM: no such network; known are plain-stack" in capsys.readouterr().err

@@ -198,9 +198,12 @@ def test_an_experiment_whose_folder_is_gone(finished_search: RunningExperiment, 
 
 
 def test_a_damaged_database(copied: Path) -> None:
-    (copied / "db" / "nni.sqlite").write_bytes(b"not a database" * 100)
-    with pytest.raises(ExperimentError, match=r"nni\.sqlite: can't be read"):
-        read_experiment(copied)
+    database = copied / "db" / "nni.sqlite"
+    sound = database.read_bytes()
+    for damaged in (b"not a database" * 100, sound.replace(b"CREATE TABLE", b"CREATE T\xf5BLE")):
+        database.write_bytes(damaged)
+        with pytest.raises(ExperimentError, match=r"nni\.sqlite: can't be read"):
+            read_experiment(copied)
 
 
 def test_a_manager_killed_while_it_wrote(copied: Path) -> None:

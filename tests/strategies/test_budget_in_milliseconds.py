@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,12 @@ def test_tables_that_are_none_are_named_in_a_line(
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         costs_under(Budget(milliseconds=5, latency=str(path)))(GENOTYPE)
     assert "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match=r"not a table of milliseconds.*not a regular file"):
+        LatencyTable.read(tmp_path / "pipe")
 
 
 def test_a_table_of_another_space_or_scale_is_refused(table: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 from rounding import same_psnr, same_ssim
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tiny_training import GENOTYPE, TINY, train_by_hand
 
 from hnas_nni import HNAS_A, Genotype, load, save
@@ -232,3 +234,15 @@ def test_a_second_training_is_kept_out(tiny: TrainingSettings, tmp_path: Path) -
 def test_divergence_is_named(tiny: TrainingSettings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--learning-rate: the training diverged in epoch 1"):
         train(GENOTYPE, replace(tiny, learning_rate=1e30), tmp_path / "run", accelerator="cpu")
+
+
+def test_a_full_disk_beneath_tensorboard_is_named(
+    tiny: TrainingSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(writer: EventFileWriter) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(EventFileWriter, "flush", flush)
+    with pytest.raises(OSError, match="No space left") as error:
+        train(GENOTYPE, tiny, tmp_path / "run", accelerator="cpu", quiet=True)
+    assert error.value.filename == str(tmp_path / "run" / "tensorboard")

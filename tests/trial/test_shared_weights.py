@@ -235,6 +235,16 @@ def test_damaged_units_are_named_with_their_file(tmp_path: Path, statement: str)
             use(_filled(GENOTYPE, 9.0))
 
 
+def test_what_sqlite_says_of_a_damaged_schema_may_be_no_text(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+    store.give_back(_filled(GENOTYPE, 0.25))
+    content = store.path.read_bytes()
+    at = content.index(b"CREATE TABLE units")
+    store.path.write_bytes(content[:at] + b"CREATE T\xf5BLE" + content[at + 12 :])
+    with pytest.raises(ValueError, match=r"shared\.sqlite: .*remove .*, and sharing starts anew"):
+        store.load_into(_filled(GENOTYPE, 9.0))
+
+
 def test_a_full_disk_keeps_what_was_stored(tmp_path: Path) -> None:
     store = _store(tmp_path)
     store.give_back(_filled(GENOTYPE, 0.25))

@@ -57,7 +57,7 @@ def query(path: Path, *statements: str) -> list[list[tuple[Any, ...]]]:
             for part in file.parent.glob(f"{file.name}*"):
                 shutil.copy(part, folder)
             return _fetch((Path(folder) / file.name).as_uri(), statements)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter where its schema is no text
         raise ExperimentError(f"{file}: can't be read as the database of an NNI experiment ({error})") from error
 
 

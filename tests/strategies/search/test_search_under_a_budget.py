@@ -144,13 +144,13 @@ def test_best_show_and_report_read_it(finished: Path, tmp_path: Path, capsys: py
 def test_budgets_that_can_not_be_met_are_a_line(
     options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["search", *with_options(OPTIONS, *options), "--out", str(tmp_path / "run")]) == 2
+    assert main(["search", *with_options(OPTIONS, *options), "--out", str(tmp_path / "run"), "-q"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "run").exists()
 
 
 def test_another_budget_is_another_search(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["search", *with_options(OPTIONS, "--budget", "9"), "--out", str(finished)]) == 2
+    assert main(["search", *with_options(OPTIONS, "--budget", "9"), "--out", str(finished), "-q"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"holds a search with --budget {BUDGET:g}, not 9.0" in line

@@ -335,7 +335,7 @@ def test_damaged_checkpoint_is_named(tmp_path: Path, options: list[str], capsys:
         ((tmp_path / "images.pt").read_bytes(), "run: its images have changed since; start in another folder"),
     ):
         checkpoint.write_bytes(content)
-        assert main(["search", *options, "--out", str(tmp_path / "run")]) == 2
+        assert main(["search", *options, "--out", str(tmp_path / "run"), "--quiet"]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
         assert checkpoint.read_bytes() == content
