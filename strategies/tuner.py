@@ -478,8 +478,11 @@ elite_weight, candidates : optional
     def _learn_stopped(self, shown: ImportedResult, reward: float) -> None:
         if self._halving is not None:
             self._halving.stop(shown.stage or 1, _key(shown.sample), reward)
-        # Where NNI includes intermediate results it has told this one already, as if it were final.
-        if dispatcher_env_vars.NNI_INCLUDE_INTERMEDIATE_RESULTS != "true":
+        from strategies.agent import result_key
+
+        # Where NNI includes intermediate results it has told those already, as if final, that its assessor stopped.
+        included = dispatcher_env_vars.NNI_INCLUDE_INTERMEDIATE_RESULTS == "true"
+        if not (included and self._learnt[result_key(shown.sample, reward)]):
             if shown.stage in (None, 1):
                 self._learn_reward(shown.sample, reward)
             self._progress.tell(self._stage_parameters(shown.stage), shown.value, reward, stopped=True)

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hnas_nni.trial.reward import JointReward
 from search_spaces import search_space_path
 from strategies import HierarchicalTuner
 from strategies import tuner as tuner_module
+from strategies.nni_manager import StoppedTrial
 
 SPACE = json.loads(search_space_path().read_text())
 
@@ -103,6 +105,27 @@ def test_failed_trials_and_broken_results_leave_the_policy_alone() -> None:
     after = tuner._require_policy().controller.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not _learnt(tuner)
+
+
+@pytest.mark.parametrize("included", [False, True], ids=["", "NNI_INCLUDE_INTERMEDIATE_RESULTS"])
+@pytest.mark.parametrize("by_assessor", [False, True], ids=["by a person", "by an assessor"])
+def test_a_stopped_trial_teaches_once_what_it_showed(
+    included: bool, by_assessor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reward, also where NNI tells what an assessor stopped as if it were a final result."""
+    told = {"NNI_INCLUDE_INTERMEDIATE_RESULTS": str(included).lower(), "NNI_MODE": "create", "SDK_PROCESS": ""}
+    monkeypatch.setattr(tuner_module, "dispatcher_env_vars", SimpleNamespace(**told))
+    tuner = _tuner(**{"lambda": 0.9})
+    parameters = tuner.generate_parameters(0)
+    shown = {"default": 7.0, "psnr": 30.0, "gmacs": 5.0}
+    stopped = StoppedTrial("one", {"parameter": parameters, "value": shown})
+    monkeypatch.setattr(tuner_module, "stopped_trials", lambda: [stopped])
+    if included and by_assessor:
+        tuner.receive_trial_result(0, parameters, shown, trial_job_id="one")
+    tuner.trial_end(0, success=False)
+    (key,) = tuner._learnt.elements()
+    assert json.loads(key)[1] == pytest.approx(0.9 * 30 - 0.1 * 0.05 * 5)
+    assert not tuner._failures
 
 
 def test_a_search_in_which_everything_fails_ends() -> None:
