@@ -135,4 +135,5 @@ def _comparators(folder: Path, history: SearchHistory, quiet: bool) -> tuple[Mea
 
 def _words(history: SearchHistory) -> str:
     total = "" if history.planned is None else f" of {history.planned}"
-    return f"{history.kind} {history.source}, {history.state}: {history.done}{total} {history.unit}s"
+    error = "" if history.ended_with is None else f", ended with an error ({history.ended_with})"
+    return f"{history.kind} {history.source}, {history.state}: {history.done}{total} {history.unit}s{error}"

@@ -114,6 +114,8 @@ class SearchHistory:
         Versions of the software by name.
     versions_of
         When these versions were taken.
+    ended_with
+        The error that ended it before its time, and what to do; None if there was none.
     """
 
     name: str
@@ -145,6 +147,7 @@ class SearchHistory:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     versions_of: str = "the search"
+    ended_with: str | None = None
 
     @property
     def winner(self) -> MeasuredArchitecture | None:

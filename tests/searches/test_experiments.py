@@ -17,7 +17,16 @@ import pytest
 from nni_experiment import RunningExperiment
 
 from hnas_nni import HNAS_A, HNAS_B, Genotype
-from hnas_nni.searches import Experiment, ExperimentError, MeasuredArchitecture, Trial, find_experiment, read_experiment
+from hnas_nni.report.page.sections import lead
+from hnas_nni.searches import (
+    Experiment,
+    ExperimentError,
+    MeasuredArchitecture,
+    Trial,
+    find_experiment,
+    open_search,
+    read_experiment,
+)
 from hnas_nni.trial.reward import JointReward
 
 
@@ -148,6 +157,22 @@ def test_an_experiment_that_died_with_its_trials_says_so(copied: Path) -> None:
         "no trial has finished with a result (6 RUNNING); the experiment has stopped; "
         f"`nnictl resume {copied.name}` goes on"
     )
+
+
+def test_an_error_that_ended_an_experiment_is_told_beside_what_it_found(copied: Path) -> None:
+    with sqlite3.connect(copied / "db" / "nni.sqlite") as connection:
+        connection.execute(
+            "UPDATE ExperimentProfile SET params = replace(params, '\"maxTrialNumber\":6', '\"maxTrialNumber\":9')"
+        )
+    with (copied / "log" / "nnimanager.log").open("a") as log:
+        log.write("[2026-11-27 00:28:18] ERROR (NNIManager) Dispatcher error: it is gone\n    at Receiver.emit\n")
+    experiment = read_experiment(copied)
+    assert experiment.ranking() and experiment.title.endswith(
+        "; ended with an error: Dispatcher error: it is gone; mend that)"
+    )
+    history = open_search(copied).history()
+    assert (history.state, history.ended_with) == ("stopped", "Dispatcher error: it is gone; mend that")
+    assert "6 of 9 trials" in lead(history) and "ended with an error: Dispatcher error: it is gone" in lead(history)
 
 
 def test_finds_experiments_by_nnis_list(finished_search: RunningExperiment, monkeypatch: pytest.MonkeyPatch) -> None:

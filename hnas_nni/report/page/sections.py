@@ -36,6 +36,8 @@ def lead(history: SearchHistory) -> str:
     took = f" in {ran_for(history.seconds)}" if history.seconds else ""
     if history.state == "running":
         return f"{sentence} so far{took}. The search is running; what follows is what is known by now."
+    if history.ended_with is not None:
+        return f"{sentence}{took}, then it ended with an error: {history.ended_with}."
     if history.state == "stopped":
         return f"{sentence}{took}, then it was stopped; it can be resumed."
     return f"{sentence}{took}."

@@ -61,9 +61,12 @@ class Experiment:
 
     @property
     def title(self) -> str:
-        """The experiment's id, and its trials by their states."""
+        """The experiment's id, its trials by their states, and the error that ended it."""
         noun = "trial" if len(self.trials) == 1 else "trials"
-        return f"experiment {self.path.name} ({len(self.trials)} {noun}: {states_in_words(self.trials, self._running)})"
+        states = states_in_words(self.trials, self._running)
+        end = why_it_ended(self.path)
+        error = "" if end is None else f"; ended with an error: {'; '.join(end)}"
+        return f"experiment {self.path.name} ({len(self.trials)} {noun}: {states}{error})"
 
     def to_dict(self) -> dict[str, object]:
         """Return what it is as a JSON document."""

@@ -13,6 +13,7 @@ from hnas_nni.foreign_text import parse_json, read_text
 from hnas_nni.output_folder import installed_versions
 from hnas_nni.searches.history import PolicyHistory, SearchHistory, Step
 from hnas_nni.searches.nni.database import ExperimentError, moment, query
+from hnas_nni.searches.nni.manager_log import why_it_ended
 from hnas_nni.searches.nni.settings import (
     configuration_text,
     data_of,
@@ -62,6 +63,9 @@ def read_nni_history(
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
     planned = planned_trials(config, len(trials))
     state = _state(profile, len(ended), planned)
+    error = None if state == "finished" else why_it_ended(experiment)
+    if error is not None:
+        state = "stopped"  # its manager may be there still, for the web UI
     return SearchHistory(
         name=config.get("experimentName") or f"Experiment {experiment.name}",
         source=experiment.name,
@@ -88,6 +92,7 @@ def read_nni_history(
         command="nnictl create --config config.yml",
         versions=installed_versions(),
         versions_of="this report",
+        ended_with=None if error is None else "; ".join(error),
     )
 
 
