@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace
 from nni.nas.oneshot.pytorch.profiler import RangeProfilerFilter
 from nni.nas.profiler.pytorch.flops import NumParamsProfiler
 from nni.nas.space import RawFormatModelSpace
+from nni.nas.strategy import RandomOneShot
+from nni.nas.strategy.base import Strategy
 from pytorch_lightning.loggers import CSVLogger
 from rounding import same_psnr
 from torch import nn
@@ -243,16 +246,16 @@ class _Zero(torch.nn.Module):
         return x[:, :4] * 0
 
 
-def test_other_spaces_and_evaluators() -> None:
-    from nni.nas.evaluator.pytorch import DataLoader, Regression
+def _regression(epochs: int) -> Any:
+    from nni.nas.evaluator.pytorch import Regression
 
     torch.manual_seed(0)
     x = torch.randn(256, 8)
     y = torch.stack([x[:, 0] - 2 * x[:, 1], x[:, 2]], dim=1)
     data = torch.utils.data.TensorDataset(x, y)
-    evaluator = Regression(
+    return Regression(
         learning_rate=0.02,
-        max_epochs=8,
+        max_epochs=epochs,
         train_dataloaders=DataLoader(data, batch_size=16),
         val_dataloaders=DataLoader(data, batch_size=64),
         logger=False,
@@ -261,6 +264,34 @@ def test_other_spaces_and_evaluators() -> None:
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: HierarchicalOneShot(reward_metric_name="val_mse"), RandomOneShot],
+    ids=["HierarchicalOneShot", "NNI's RandomOneShot"],
+)
+def test_it_runs_once_and_lists_models_of_the_space_as_nni_demands(make: Callable[[], Strategy]) -> None:
+    strategy, engine = make(), SequentialExecutionEngine()
+    space = RawFormatModelSpace.from_model(_Digits(), _regression(epochs=1))
+    assert type(strategy).__name__ in repr(strategy)
+    with pytest.raises(RuntimeError):
+        list(strategy.list_models())
+    with pytest.raises(RuntimeError):
+        strategy.run()
+    strategy = make()
+    strategy.initialize(space, engine)
+    with pytest.raises(RuntimeError):
+        strategy.initialize(space, engine)
+    strategy.run()
+    (best,) = strategy.list_models(limit=1)
+    assert space.contains(best.sample)
+    with pytest.raises(RuntimeError):
+        strategy.run()
+
+
+def test_other_spaces_and_evaluators() -> None:
+    evaluator = _regression(epochs=8)
     strategy = HierarchicalOneShot(
         reward_metric_name="val_mse", learning_rate=0.05, entropy_weight=0.0, normalize_advantage=True, relative=True
     )
