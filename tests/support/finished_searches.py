@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from miniature_climb import climb_config
-from miniature_search import miniature_config
+from miniature_search import TRIALS, miniature_config, policy_history
 from nni_experiment import RunningExperiment
+from trial_manager import wait_until
 
 from hnas_nni import HNAS_A
 
@@ -67,7 +68,10 @@ def _configuration(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def hnas_search(share_experiment: Callable[..., RunningExperiment]) -> RunningExperiment:
     """A real search with the shipped tuner and trial, done but not stopped: its web UI can be looked at."""
-    return share_experiment("hnas_search", miniature_config)
+    experiment = share_experiment("hnas_search", miniature_config)
+    # NNI calls it done when the last trial is; the tuner may still be learning from that.
+    wait_until(lambda: len(policy_history(experiment)) >= TRIALS, "the last result in the policy's history")
+    return experiment
 
 
 @pytest.fixture(scope="session")
