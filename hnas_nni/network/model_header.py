@@ -13,6 +13,7 @@ from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.architecture.peers import Peer
 from hnas_nni.architecture.spaces import PAPER
 from hnas_nni.foreign_text import parse_json, shown
+from hnas_nni.settings.shared import check_scale
 
 MODEL_FILE = "model.safetensors"
 """Name under which a trial leaves its trained network in its output folder."""
@@ -96,6 +97,7 @@ def read_header(path: str | os.PathLike[str]) -> ModelHeader:
         kind = next((kind for kind in _READERS if kind in metadata), next(iter(_READERS)))
         architecture = _READERS[kind](parse_json(metadata[kind]))
         header = ModelHeader(architecture, *(int(metadata[name]) for name in _SIZES))
+        check_scale("scale", header.scale)
         architecture.check_layers(header.layers)
         if isinstance(architecture, Genotype):
             _check_sizes(header, architecture, shapes)

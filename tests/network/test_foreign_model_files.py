@@ -55,6 +55,14 @@ def test_weights_are_floats(tmp_path: Path, kind: type) -> None:
         load(tmp_path / "it.safetensors")
 
 
+def test_a_scale_that_there_is_not_is_one_of_the_file(tmp_path: Path) -> None:
+    model = tmp_path / "it.safetensors"
+    save(HNAS_A.build(2, channels=2, layers=10), model)
+    model.write_bytes(model.read_bytes().replace(b'"scale":"2"', b'"scale":"5"'))
+    with pytest.raises(ModelFileError, match=r"it\.safetensors: .* \(scale: 5 is not supported; valid are 2, 3, 4\)"):
+        read_architecture(str(model))
+
+
 def test_what_is_trained_is_as_large_as_the_file_says(tmp_path: Path) -> None:
     """``hnas train MODEL`` takes the architecture alone, and would build the network that the header tells of."""
     model = tmp_path / "it.safetensors"

@@ -119,7 +119,7 @@ def test_a_reward_that_is_no_number_does_not_win() -> None:
 @pytest.mark.parametrize("statuses", [[], ["RUNNING", "FAILED", "FAILED"]])
 def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
     trials = tuple(Trial(number, str(number), status) for number, status in enumerate(statuses))
-    with pytest.raises(ExperimentError, match=r"1 RUNNING, 2 FAILED" if statuses else "no trial has started"):
+    with pytest.raises(ExperimentError, match=r"2 failed, 1 stopped" if statuses else "no trial has started"):
         Experiment(Path("made"), trials).ranking()
 
 
@@ -146,7 +146,7 @@ def test_an_experiment_that_died_with_its_trials_says_so(copied: Path) -> None:
         connection.execute("DELETE FROM TrialJobEvent WHERE event IN ('SUCCEEDED', 'FAILED')")
         connection.execute("UPDATE ExperimentProfile SET endTime = NULL")
     with pytest.raises(
-        ExperimentError, match=r"^no trial has finished with a result \(6 RUNNING\); wait until one has$"
+        ExperimentError, match=r"^no trial has finished with a result \(6 running\); wait until one has$"
     ):
         read_experiment(copied).ranking()
     for file in database.parent.iterdir():
@@ -154,7 +154,7 @@ def test_an_experiment_that_died_with_its_trials_says_so(copied: Path) -> None:
     with pytest.raises(ExperimentError) as caught:
         read_experiment(copied).ranking()
     assert str(caught.value) == (
-        "no trial has finished with a result (6 RUNNING); the experiment has stopped; "
+        "no trial has finished with a result (6 stopped); the experiment has stopped; "
         f"`nnictl resume {copied.name}` goes on"
     )
 

@@ -180,7 +180,7 @@ def _why_nothing_finished(trials: Sequence[Trial], folder: Path, running: bool) 
         return f"experiment {folder.name} ended before its first trial: {end[0]}; {end[1]}"
     if not trials:
         return "no trial has started yet; wait until the search has finished some, or see `nnictl log stderr`"
-    states = ", ".join(f"{number} {status}" for status, number in Counter(t.status for t in trials).items())
+    states = states_in_words(trials, running)
     logs = (trial.folder / "trial.stderr" for trial in trials if trial.status == "FAILED" and trial.folder)
     log = next((log for log in logs if log.is_file()), None)
     if running:
