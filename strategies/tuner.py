@@ -21,6 +21,7 @@ from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, WEIGHTS_AT, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
 from strategies.common_weights import serve_weights
+from strategies.foreground import end_with_the_manager
 from strategies.imported import ImportedResult, read_record
 from strategies.layout import SpaceLayout
 from strategies.levels import read_levels
@@ -172,6 +173,7 @@ elite_weight, candidates : optional
         self._stopped: set[str] = set()
         self._stops_to_come = 0
         self._progress = TunerProgress(None if self._halving is None else self._halving.trials)
+        end_with_the_manager(self._progress.say)
         self._failures = 0
         self._exhausted = False
         self._ended = False

@@ -221,18 +221,7 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
         service.
     """
     home, working_directory = folder / "home", folder / "experiments"
-    home.mkdir(parents=True, exist_ok=True)
-    working_directory.mkdir(exist_ok=True)
-    file = folder / "config.yml"
-    defaults = {
-        "experimentName": "test",
-        "trialCodeDirectory": str(folder),
-        "experimentWorkingDirectory": str(working_directory),
-        "trialConcurrency": 1,
-        "trainingService": {"platform": "local"},
-    }
-    settings = {**defaults, **config}
-    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    file, settings = _write_config(folder, config)
     for _ in range(_ATTEMPTS):
         known = set(_known_experiments(home))
         port = free_port()
@@ -249,6 +238,72 @@ def start_experiment(folder: Path, config: Mapping[str, Any]) -> RunningExperime
         experiment.stop()
         _forget(home, id)
     raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts; its log lies in {working_directory}")
+
+
+@contextmanager
+def foreground_experiment(
+    folder: Path, config: Mapping[str, Any]
+) -> Iterator[tuple[RunningExperiment, subprocess.Popen[str]]]:
+    """Run ``nnictl create --foreground``, whose standard output is a pipe; kill what is left of it at the end.
+
+    Parameters
+    ----------
+    folder, config
+        As for :func:`start_experiment`.
+
+    Yields
+    ------
+    experiment, process
+        Once its tuner has connected.
+    """
+    file, settings = _write_config(folder, config)
+    home = folder / "home"
+    for _ in range(_ATTEMPTS):
+        known, port = set(_known_experiments(home)), free_port()
+        process = subprocess.Popen(
+            [NNICTL, "create", "--config", str(file), "--port", str(port), "--foreground"],
+            env=_environment(home),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        while process.poll() is None and not (new := set(_known_experiments(home)) - known):
+            time.sleep(0.1)
+        if process.returncode is not None:
+            assert process.stdout is not None
+            if _SLOW_SERVER not in (output := process.stdout.read()):
+                raise RuntimeError(f"nnictl ended:\n{output}")
+            continue
+        (id,) = new
+        experiment = RunningExperiment(id, port, home, Path(settings["experimentWorkingDirectory"]))
+        try:
+            if not experiment._tuner_was_too_slow():
+                yield experiment, process
+                return
+        finally:
+            experiment.stop()
+            process.kill()
+            process.wait()
+            _forget(home, id)
+    raise RuntimeError(f"the tuner never connected, in {_ATTEMPTS} attempts")
+
+
+def _write_config(folder: Path, config: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Write an experiment's configuration to a folder and make the folders that it names; return both."""
+    working_directory = folder / "experiments"
+    for made in (folder / "home", working_directory):
+        made.mkdir(parents=True, exist_ok=True)
+    defaults = {
+        "experimentName": "test",
+        "trialCodeDirectory": str(folder),
+        "experimentWorkingDirectory": str(working_directory),
+        "trialConcurrency": 1,
+        "trainingService": {"platform": "local"},
+    }
+    settings = {**defaults, **config}
+    file = folder / "config.yml"
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return file, settings
 
 
 def _is_up(home: Path, working_directory: Path, *arguments: str) -> bool:
