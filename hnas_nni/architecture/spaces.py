@@ -88,7 +88,7 @@ EFFICIENT = Space(
     network=lazy("hnas_nni.network.efficient_network:EfficientNetwork"),
     cost_parts=lazy("hnas_nni.network.efficient_network:cost_parts"),
     depths=(2, 3, 4, 5, 6, 7, 8, 9),
-    widths=(8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64),
+    widths=(*range(8, 25), 26, 28, 30, 32, 36, 40, 44, 48, 56, 64),
 )
 """Plain convolutions at low resolution, an interpolation of the input added to the output; L and C are searched."""
 

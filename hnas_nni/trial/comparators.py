@@ -49,7 +49,7 @@ class Comparator:
 def comparators(gmacs: float, scale: int) -> Iterator[tuple[str, Genotype]]:
     """Yield names and architectures that cost at most `gmacs`, and not much less.
 
-    Stacks of plain 3x3 convolutions at each width that makes sense, and the paper's cheapest cells as wide as fits.
+    Stacks of plain 3x3 convolutions at each depth that makes sense, and the paper's cheapest cells as wide as fits.
     """
     from hnas_nni.cost import cost_table
 

@@ -1,12 +1,13 @@
 """The stacks of equal convolutions that fill a budget: what one would write down by hand, as architectures.
 
-They are in the efficient space. A search under a budget measures them first, at every width that makes sense, and a
+They are in the efficient space. A search under a budget measures them first, at every depth that makes sense, and a
 report holds its winner against them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 from hnas_nni.architecture.cells import Cell, Edge
 from hnas_nni.architecture.genotype import Genotype
@@ -21,8 +22,12 @@ _MOST_CONVOLUTIONS = 10
 """A stack of 12 and more, without a skip, is after 400 steps still where it began."""
 
 
-def plain_stacks(budget: Budget, convolution: str = "collapsible_3x3") -> Iterator[Genotype]:
-    """Yield for each width the stack of equal 3x3 convolutions that uses most of a budget, the widest last.
+def plain_stacks(
+    budget: Budget, convolution: str = "collapsible_3x3", widths: Sequence[int] = EFFICIENT.widths
+) -> Iterator[Genotype]:
+    """Yield stacks of equal 3x3 convolutions that fill a budget, the widest last.
+
+    Of each number of convolutions it is the widest stack that fits, and of each width the deepest of these.
 
     Parameters
     ----------
@@ -30,30 +35,30 @@ def plain_stacks(budget: Budget, convolution: str = "collapsible_3x3") -> Iterat
         With a bound on multiply-adds or parameters.
     convolution
         The operation: that, or "conv_3x3" as people write it.
+    widths
+        Which to choose from, rising.
     """
     table = costs_under(budget)
-    fullest = []
-    for width in EFFICIENT.widths:
-        fitting = []
-        for stack in _stacks(width, convolution):
-            share = budget.excess(table(stack))
-            if share <= 1:
-                fitting.append((share, stack))
+    fullest: dict[int, tuple[float, Genotype]] = {}
+    for depth, in_cell in _depths():
+        stacks = (_stack(width, depth, in_cell, convolution) for width in widths)
+        shares = ((budget.excess(table(stack)), stack) for stack in stacks)
+        fitting = list(takewhile(lambda found: found[0] <= 1, shares))
         if fitting:
-            fullest.append(max(fitting, key=lambda found: found[0]))
-    least = min(_LEAST_SHARE, max((share for share, _ in fullest), default=0.0))
-    yield from (stack for share, stack in fullest if share >= least)
+            share, stack = fitting[-1]
+            assert stack.width is not None
+            fullest[stack.width] = share, stack
+    least = min(_LEAST_SHARE, max((share for share, _ in fullest.values()), default=0.0))
+    yield from (stack for _, (share, stack) in sorted(fullest.items()) if share >= least)
 
 
-def _stacks(width: int, convolution: str) -> Iterator[Genotype]:
-    """Yield stacks of 1, 2, 3, ... convolutions between stem and sub-pixel convolution, each once."""
-    seen = set()
+def _depths() -> Iterator[tuple[int, int]]:
+    """Yield how 1, 2, 3, ... convolutions lie between stem and sub-pixel convolution: depth, and how many in a cell."""
+    found: dict[int, tuple[int, int]] = {}
     for in_cell in range(1, EFFICIENT.shapes["normal"].intermediate + 1):
         for depth in EFFICIENT.depths:
-            convolutions = (depth - 1) * in_cell
-            if convolutions not in seen and convolutions <= _MOST_CONVOLUTIONS:
-                seen.add(convolutions)
-                yield _stack(width, depth, in_cell, convolution)
+            found.setdefault((depth - 1) * in_cell, (depth, in_cell))
+    yield from (found[number] for number in sorted(found) if number <= _MOST_CONVOLUTIONS)
 
 
 def _stack(width: int, depth: int, in_cell: int, convolution: str) -> Genotype:

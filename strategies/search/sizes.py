@@ -41,8 +41,8 @@ def decided_by_budget(settings: SearchSettings, given: Mapping[str, Any]) -> dic
 
         fitting: list[dict[str, Any]] = [
             {"channels": stack.width, "layers": stack.depth}
-            for stack in plain_stacks(budget)
-            if given.get("channels", stack.width) == stack.width and given.get("layers", stack.depth) == stack.depth
+            for stack in plain_stacks(budget, widths=(given["channels"],) if "channels" in given else EFFICIENT.widths)
+            if given.get("layers", stack.depth) == stack.depth
         ]
         deep = [sizes for sizes in fitting if sizes["layers"] >= _LEAST_BLOCKS]
         decided |= (deep or fitting or [{}])[-1]

@@ -24,7 +24,7 @@ from search_spaces.__main__ import main
 CHANNELS = 5
 LAYERS = 4
 DEPTHS = [2, 3, 4, 5, 6, 7, 8, 9]
-WIDTHS = [8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64]
+WIDTHS = [*range(8, 25), 26, 28, 30, 32, 36, 40, 44, 48, 56, 64]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_trial_rebuilds_the_network_from_its_description(space: HNASSpace, one
     [
         ("depth", 10),
         ("depth", None),
-        ("width", 9),
+        ("width", 25),
         ("upsample_position", 10),
         ("upsample_position", 0),
         ("normal/op_2_0", "rcab"),

@@ -169,26 +169,36 @@ def _is_stack(genotype: Genotype) -> bool:
     )
 
 
+def _convolutions(stack: Genotype) -> int:
+    """How many lie between stem and sub-pixel convolution."""
+    assert stack.depth is not None
+    return (stack.depth - 1) * sum(edge.operation != "skip" for edge in stack.normal.edges)
+
+
 def test_a_search_under_a_budget_begins_with_the_plain_stacks_that_fill_it() -> None:
     tuner = make(rungs=None)
     proposed = [TrialParameters.from_nni(tuner.generate_parameters(number)).genotype for number in range(15)]
     stacks = [genotype for genotype in proposed if _is_stack(genotype)]
     assert proposed[: len(stacks)] == stacks
-    widths = [genotype.width for genotype in stacks]
-    assert len(set(widths)) == len(widths) > 3
-    for genotype in stacks:
-        assert 0.8 * BUDGET <= cost_table(2)(genotype).gmacs <= BUDGET
-    # Of each width the one that uses most of it.
-    for width in EFFICIENT.widths:
-        costs = []
+    numbers = [_convolutions(genotype) for genotype in stacks]
+    assert len(set(numbers)) == len(numbers) > 3
+
+    # Of each number of convolutions the widest, if it uses enough of the budget and none as wide is deeper.
+    def cost_of(sample: dict[str, Any]) -> float:
+        return cost_table(2)(Genotype.from_sample(sample)).gmacs
+
+    expected = {}
+    for number in range(1, 11):
         for depth in EFFICIENT.depths:
-            for convolutions in (number for number in (1, 2, 3) if number * (depth - 1) <= 10):
-                sample = Genotype.from_string(str(stacks[0])).to_sample() | {"depth": depth, "width": width}
-                sample |= {f"normal/op_{2 + i}_0": "collapsible_3x3" if i < convolutions else "skip" for i in range(3)}
-                cost = cost_table(2)(Genotype.from_sample(sample | {"upsample_position": depth})).gmacs
-                costs += [cost] if 0.8 * BUDGET <= cost <= BUDGET else []
-        found = [cost_table(2)(genotype).gmacs for genotype in stacks if genotype.width == width]
-        assert found == ([max(costs)] if costs else [])
+            in_cell = number // (depth - 1)
+            if in_cell in (1, 2, 3) and in_cell * (depth - 1) == number:
+                sample = Genotype.from_string(str(stacks[0])).to_sample() | {"depth": depth, "upsample_position": depth}
+                sample |= {f"normal/op_{2 + i}_0": "collapsible_3x3" if i < in_cell else "skip" for i in range(3)}
+                costs = {width: cost_of(sample | {"width": width}) for width in EFFICIENT.widths}
+                width = max(width for width, cost in costs.items() if cost <= BUDGET)
+                if costs[width] >= 0.8 * BUDGET:
+                    expected[width] = number
+    assert {genotype.width: _convolutions(genotype) for genotype in stacks} == expected
 
 
 def test_it_need_not_begin_with_them() -> None:
