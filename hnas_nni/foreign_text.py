@@ -20,7 +20,7 @@ _SHOWN.maxlevel, _SHOWN.maxlong, _SHOWN.maxstring, _SHOWN.maxother = 2, 40, 60, 
 
 
 def read_text(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
-    """Read a text file in UTF-8, its line ends as they are.
+    """Read a text file in UTF-8, its line ends as they are, without the byte-order mark that some editors write.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def read_text(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
     if len(content) > most:
         raise ValueError(f"{os.fspath(path)}: larger than {most // 2**20} MiB; that can't be the right file")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{os.fspath(path)}: not a text file") from None
 

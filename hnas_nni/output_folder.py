@@ -79,6 +79,12 @@ class OutputFolder:
                 f"{self.path}: the name is not UTF-8, and TensorBoard writes to no such folder; give another one"
             ) from None
 
+    def check_place(self) -> None:
+        """Raise OutputFolderError where a search can't begin: something else is there, or its name is no text."""
+        self.check_name()
+        if self.path.exists() and (not self.path.is_dir() or any(self._others())):
+            raise OutputFolderError(f"{self.path}: exists and is not a search's folder; give another one")
+
     def create(self, settings: Mapping[str, Any], command: str) -> None:
         """Make the folder and note settings, versions and command.
 
@@ -87,9 +93,7 @@ class OutputFolder:
         OutputFolderError
             If the folder holds something else, or its name is no text.
         """
-        self.check_name()
-        if self.path.exists() and (not self.path.is_dir() or any(self._others())):
-            raise OutputFolderError(f"{self.path}: exists and is not a search's folder; give another one")
+        self.check_place()
         self.path.mkdir(parents=True, exist_ok=True)
         about = {
             "settings": dict(settings),

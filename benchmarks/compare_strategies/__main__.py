@@ -1,7 +1,7 @@
 """How many architectures the strategies of NNI must evaluate, on a table in which all architectures were measured.
 
     python benchmarks/compare_strategies build table.npz
-    python benchmarks/compare_strategies run table.npz --seeds 20 --plot compare.png --csv compare.csv
+    python benchmarks/compare_strategies run table.npz --seeds 20 --csv compare.csv
 
 `build` trains one supernet on photographs and measures each of 3,840 architectures with its weights, in some ten
 minutes of one CPU core; interrupted or killed, it goes on where it was. `run` lets every strategy search
@@ -155,28 +155,6 @@ def _spread(values: list[Any], digits: int) -> str:
     return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
 
 
-def plot(runs: dict[str, list[np.ndarray]], rewards: np.ndarray, budget: int, path: Path) -> None:
-    """Draw the best reward so far against the evaluations, mean and standard error."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
-    for number, (name, found) in enumerate(runs.items()):
-        best = np.stack([np.maximum.accumulate(np.pad(run, (0, budget - len(run)), mode="edge")) for run in found])
-        mean, error = best.mean(0), best.std(0) / np.sqrt(len(best))
-        steps = np.arange(1, budget + 1)
-        (line,) = axes.plot(steps, mean, label=name, color=f"C{number % 10}", linestyle="-" if number < 10 else "--")
-        axes.fill_between(steps, mean - error, mean + error, color=line.get_color(), alpha=0.15)
-    axes.axhline(top_threshold(rewards), color="grey", linewidth=0.8, linestyle=":", label="top 1 %")
-    axes.set(xscale="log", xlabel="architectures evaluated", ylabel="best reward so far")
-    axes.set_ylim(np.quantile(rewards, 0.6))
-    axes.legend(fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130, format="png")
-
-
 def _build(options: argparse.Namespace) -> None:
     from architecture_table import default_subspace
     from table_builder import BuildSettings, build_table
@@ -190,9 +168,8 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    for path in (options.plot, options.csv):
-        if path is not None:
-            check_output(path, options.force)
+    if options.csv is not None:
+        check_output(options.csv, options.force)
     for name in ("seeds", "budget", "workers"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name}: {getattr(options, name)} is not valid; give at least 1")
@@ -230,8 +207,6 @@ def _run(options: argparse.Namespace) -> None:
                 for number, run in enumerate(found):
                     seed = options.first_seed + number
                     writer.writerows([name, seed, step, reward] for step, reward in enumerate(run.tolist(), start=1))
-    if options.plot is not None:
-        plot(runs, np.asarray(rewards), budget, options.plot)
 
 
 def _contenders(options: argparse.Namespace) -> list[str]:
@@ -290,7 +265,6 @@ def _parser() -> argparse.ArgumentParser:
         help="also HierarchicalRL with each value of one of its settings; may be given several times",
     )
     run.add_argument("--workers", type=int, default=2, help="searches at a time (%(default)s)")
-    run.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the best reward so far")
     run.add_argument("--csv", type=Path, metavar="FILE.csv", help="write the reward of every evaluation")
     add_force(run)
     run.set_defaults(command=_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -120,14 +121,14 @@ def tile_size(height: int, width: int, model: Model, tile: TileSize = "auto") ->
     Raises
     ------
     ValueError
-        If `tile` is below 1.
+        If `tile` is no number of pixels.
     """
     if tile is None:
         return max(height, width)
     if tile != "auto":
-        if tile < 1:
-            raise ValueError(f"tile: {tile} is not valid; give at least 1 pixel")
-        return tile
+        if not isinstance(tile, Integral) or tile < 1:
+            raise ValueError(f'tile: {tile!r} is not valid; give at least 1 pixel, "auto" or None')
+        return int(tile)
     most = model.pixels_within(memory_budget(model))
     wanted = min(most, model.pixels_within(_TILE_MEMORY)) if model.is_local else most
     if height * width <= wanted:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hnas_nni.cli.arguments import add_json, add_quiet
 from hnas_nni.cli.ranking import ranking_table
+from hnas_nni.output_folder import OutputFolder
 from hnas_nni.searches.search_folder import WINNER
 from hnas_nni.settings.options import add_options, given, in_words
 from strategies.search.settings import MINIATURE, SearchSettings
@@ -73,6 +74,9 @@ def run(options: argparse.Namespace) -> None:
     settings = settings_of(options).located()
     if not 0 <= options.checkpoint_seconds < math.inf:
         raise ValueError(f"--checkpoint-seconds: {options.checkpoint_seconds} is not valid; give at least 0")
+    folder = OutputFolder(options.out)
+    if not folder.exists:
+        folder.check_place()
     if not (options.quiet or options.json):  # before torch and NNI are loaded, which takes seconds
         print(_plan(options.out, settings), file=sys.stderr, flush=True)
     quiet_imports()

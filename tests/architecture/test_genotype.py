@@ -63,6 +63,8 @@ def test_file_form_has_one_edge_a_line(tmp_path) -> None:
     changed = HNAS_A.to_json().replace('"sep_conv_5x5"', '"rcab"').splitlines()
     assert sum(a != b for a, b in zip(lines, changed, strict=True)) == 1
     assert Genotype.from_json(path) == HNAS_A
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")  # as some editors on Windows do
+    assert Genotype.from_json(path) == HNAS_A
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 

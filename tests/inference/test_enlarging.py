@@ -154,9 +154,9 @@ def test_attention_is_given_the_whole_image_where_it_fits(
     assert tile_size(side, side, model) < side
 
 
-@pytest.mark.parametrize("tile", [0, -3])
+@pytest.mark.parametrize("tile", [0, -3, "foo", 2.5])
 def test_a_tile_of_nothing_is_refused(local_network: HNASNetwork, tile: int) -> None:
-    with pytest.raises(ValueError, match=f"tile: {tile} is not valid; give at least 1"):
+    with pytest.raises(ValueError, match=f"tile: {tile!r} is not valid; give at least 1"):
         enlarge(_PHOTO, NetworkModel(local_network), tile)
 
 

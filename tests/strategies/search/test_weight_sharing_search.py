@@ -294,7 +294,8 @@ def test_other_settings_and_other_folders_are_refused(
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
     (tmp_path / "notes.txt").write_text("mine")
     assert main(["search", *options, "--out", str(tmp_path)]) == 2
-    assert "exists and is not a search's folder" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "exists and is not a search's folder" in said and "search in" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
