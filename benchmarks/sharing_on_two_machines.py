@@ -39,7 +39,8 @@ from sharing_on_two_machines_parts.given_architectures import drawn_architecture
 
 from hnas_nni.searches import read_experiment
 from search_spaces import search_space_json
-from search_spaces.compat.loopback import VARIABLE, node_options
+from search_spaces.compat.loopback import PRELOAD
+from search_spaces.compat.preload import VARIABLE, node_options
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _PARTS = Path(__file__).resolve().with_name("sharing_on_two_machines_parts")
@@ -226,7 +227,7 @@ def main() -> None:
     options = parser.parse_args()
     for number in _ENDS:
         signal.signal(number, _end)
-    os.environ[VARIABLE] = node_options()
+    os.environ[VARIABLE] = node_options(PRELOAD)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sizes = Sizes(**{name: getattr(options, name) for name in Sizes.__dataclass_fields__})
     data = "embedded:photos" if options.data is None else options.data.resolve()

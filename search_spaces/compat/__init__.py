@@ -14,6 +14,7 @@ module              fault of NNI 3.0
 ``experiment``      Trials show a serialized model in the web page; GridSearch's samples change in place.
 ``tpe_tuner``       nnictl's TPE stops when two trials were exchanged.
 ``loopback``        The web server, which has no password, listens on every interface.
+``patience``        A tuner has ten seconds to start, most of which NNI's own imports take on a busy machine.
 =================== =================================================================================================
 
 That profilers can't follow interpolation is met by the space itself, which states its cost

@@ -18,34 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from search_spaces.compat.preload import VARIABLE, node_options
+
 PRELOAD = Path(__file__).with_name("loopback_only.js")
-VARIABLE = "NODE_OPTIONS"
 
 _HOSTS = ("localhost", "127.0.0.1", "::1")
 _URLS = "Web portal URLs"
 _logger = logging.getLogger("nni.experiment")
-
-
-def node_options(given: str = "") -> str:
-    """Return what ``NODE_OPTIONS`` is to be.
-
-    Parameters
-    ----------
-    given
-        What it is, which is kept.
-
-    Examples
-    --------
-    >>> node_options("--trace-warnings").split(" --require=")[0]
-    '--trace-warnings'
-    >>> node_options(node_options()) == node_options()
-    True
-    """
-    path = str(PRELOAD)
-    if any(letter in path for letter in ' "\\'):
-        path = '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    option = f"--require={path}"
-    return given if option in given else f"{given} {option}".strip()
 
 
 def check_reachable(platform: str, manager: str | None) -> None:
@@ -74,7 +53,7 @@ def check_reachable(platform: str, manager: str | None) -> None:
 def loopback_only() -> Iterator[None]:
     """Let an NNI manager that is started meanwhile listen on 127.0.0.1 alone, and NNI name that address alone."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = node_options(before or "")
+    os.environ[VARIABLE] = node_options(PRELOAD, before or "")
     _logger.addFilter(_name_loopback)
     try:
         yield
@@ -98,4 +77,4 @@ def _name_loopback(record: logging.LogRecord) -> bool:
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         sys.exit(f"search_spaces.compat.loopback: error: {shlex.join(sys.argv[1:])}: takes no arguments")
-    print(node_options(os.environ.get(VARIABLE, "")))
+    print(node_options(PRELOAD, os.environ.get(VARIABLE, "")))

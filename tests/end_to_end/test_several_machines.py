@@ -19,7 +19,8 @@ from hnas_nni import load
 from hnas_nni.cli import main
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.searches import read_experiment
-from search_spaces.compat.loopback import VARIABLE, node_options
+from search_spaces.compat.loopback import PRELOAD
+from search_spaces.compat.preload import VARIABLE, node_options
 
 RUNGS = [[4, 4], [1, 4]]
 _LIMIT = 300.0
@@ -75,7 +76,7 @@ def search(run_experiment: RunExperiment, tmp_path_factory: pytest.TempPathFacto
     """The second of two machines is killed while it trains; then the search is stopped, the machine is back, resume."""
     folder = tmp_path_factory.mktemp("remote")
     with running_machines(folder, 2) as machines, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, node_options())
+        patch.setenv(VARIABLE, node_options(PRELOAD))
         with run_experiment(folder, remote_config(folder, machines)) as experiment:
             search = RemoteSearch(experiment, machines)
             search.listening = experiment.listening()

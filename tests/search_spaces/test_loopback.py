@@ -16,7 +16,8 @@ from nni.nas.strategy import Random
 
 from hnas_nni.trial.evaluator import SuperResolution
 from search_spaces import HNASSpace, MendedNasExperiment
-from search_spaces.compat.loopback import VARIABLE, loopback_only, node_options
+from search_spaces.compat.loopback import PRELOAD, loopback_only
+from search_spaces.compat.preload import VARIABLE, node_options
 
 NODE = Path(nni_node.__path__[0], "node.exe" if sys.platform == "win32" else "node")
 SERVERS = """
@@ -67,14 +68,14 @@ def test_other_programs_of_node_are_left_alone(variables: dict[str, str], tmp_pa
     assert "127.0.0.1" not in found
 
 
-def test_a_folder_of_any_name_will_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_of_any_name_will_do(tmp_path: Path) -> None:
     """Node takes quotes and backslashes in its options for its own."""
     folder = tmp_path / 'a "b" \\c'
     folder.mkdir()
     preload = folder / "loopback_only.js"
-    preload.write_bytes(Path(node_options().removeprefix("--require=")).read_bytes())
-    monkeypatch.setattr("search_spaces.compat.loopback.PRELOAD", preload)
-    assert listening(tmp_path / "nni_node" / "main.js", {VARIABLE: node_options("--no-warnings")})[0] == "127.0.0.1"
+    preload.write_bytes(PRELOAD.read_bytes())
+    variables = {VARIABLE: node_options(preload, "--no-warnings")}
+    assert listening(tmp_path / "nni_node" / "main.js", variables)[0] == "127.0.0.1"
 
 
 def test_the_environment_is_as_before_and_nni_names_no_other_address(
