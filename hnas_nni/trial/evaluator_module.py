@@ -18,6 +18,7 @@ from torch.utils.data import IterableDataset
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.efficient_network import EfficientNetwork
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.training.batches import PatchBatches, restart
@@ -88,7 +89,7 @@ class SuperResolutionModule(LightningModule):
         """Put the images on the device that Lightning has chosen, and begin the draws anew."""
         device = self.trainer.strategy.root_device
         names = ("train_data", "validation_data", "scale", "patch_size", "measured_patches", "limit", "seed")
-        shared = not isinstance(self.model, HNASNetwork)
+        shared = not isinstance(self.model, SuperResolutionNetwork)
         images = _images(str(device), *(self.settings[name] for name in names), shared=shared)
         self.reward = JointReward(self.settings["weight"], self.settings["cost_scale"])
         self._images = images
