@@ -133,8 +133,8 @@ class HierarchicalRL(Strategy):
     ValueError
         If an argument is unknown or out of range. :meth:`initialize`, which an experiment calls before its first
         trial, raises it for a space with a choice that is not categorical, by its label, and for `rungs` with an
-        evaluator that can't go on from weights;
-        :class:`search_spaces.MendedNasExperiment` does so before it starts anything.
+        evaluator that can't go on from weights; :class:`search_spaces.MendedNasExperiment` does so before it starts
+        anything.
 
     Examples
     --------
