@@ -188,6 +188,7 @@ class HierarchicalRL(Strategy):
         self._interrupted: list[_Proposal] = []
         self._failures = 0
         self._resumed = False
+        self._others_at_work = False
         # Results come in another thread where trials are processes, and inside submit_models() where they are not.
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -328,9 +329,8 @@ class HierarchicalRL(Strategy):
                 self._wait_for_all()
                 if self._halving is None or not self.engine.budget_available():
                     return
+                # Results that came late, or failures, may call for more.
                 with self._lock:
-                    # What NNI went on with after a resume and what failed then, of which it tells nothing.
-                    self._halving.lose_running()
                     if self._halving.next() is None:
                         return
 
@@ -347,7 +347,7 @@ class HierarchicalRL(Strategy):
             model = self._next_model()
             if model is not None:
                 self.engine.submit_models(model)
-            elif self._halving is not None and self._running:
+            elif self._halving is not None and (self._running or self._others_at_work):
                 self._ended.wait(_POLL)  # what ends may go on
                 self._ended.clear()
             else:
@@ -519,6 +519,7 @@ class HierarchicalRL(Strategy):
             at_work = {proposal.place for _, proposal in self._running.values()}
             at_work |= {ended.proposal.place for ended in self._without_result.values()}
             failed: set[tuple[int, str]] = set()
+            self._others_at_work = False
             for model in models:
                 if id(model) in own:
                     continue
@@ -531,6 +532,7 @@ class HierarchicalRL(Strategy):
                 elif self._halving is not None and model.status == ModelStatus.Training:
                     self._halving.start(*proposal.place)
                     at_work.add(proposal.place)
+                    self._others_at_work = True
                 else:
                     failed.add(proposal.place)
             if self._halving is not None:

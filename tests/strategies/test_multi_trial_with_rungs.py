@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,18 +14,24 @@ from typing import Any
 import nni
 import pytest
 import torch
+from nas_process import MENDED_START, finish_nas, kill_nas, start_nas
 from nni.nas.evaluator import Evaluator, FunctionalEvaluator
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import ModelStatus, SimplifiedModelSpace
 
 from hnas_nni import Genotype
+from hnas_nni.cli import main
 from hnas_nni.cost import cost_table
+from hnas_nni.data import fixed_patches, load_splits
+from hnas_nni.network.model_file import load
+from hnas_nni.searches.nni.experiment import read_experiment
+from hnas_nni.training.step import patch_psnr
 from hnas_nni.trial import Training, TrialSettings, evaluate
 from hnas_nni.trial.checkpoints import checkpoint_path
 from hnas_nni.trial.parameters import Stage
 from hnas_nni.trial.reward import JointReward
 from search_spaces import HNASSpace, MendedNasExperiment
-from strategies import HierarchicalRL
+from strategies import HierarchicalRL, multi_trial
 
 SIZES = {"scale": 2, "channels": 2, "layers": 3}
 RUNGS = [[5, 3], [2, 4], [1, 6]]
@@ -188,6 +195,62 @@ def test_what_was_interrupted_is_tried_again(interrupted_at: int) -> None:
     check_promotions(stages([*done, *rest.list_models()]))
 
 
+class Resumed(SequentialExecutionEngine):
+    """What NNI does on a resume: it lists all trials of before, and runs again by itself what ran, which ends later."""
+
+    def __init__(self, earlier: list[Any], ends: ModelStatus) -> None:
+        super().__init__()
+        self._history += earlier
+        self._at_work = [model for model in earlier if model.status == ModelStatus.Training]
+        self._ends = ends
+        self._looks = 0
+
+    def list_models(self, status: ModelStatus | None = None) -> Any:
+        self._looks += 1
+        if self._looks == 3:
+            for model in self._at_work:
+                model.status = self._ends
+                if self._ends == ModelStatus.Trained:
+                    model.metrics.final = model.evaluator.reward(key(model.sample))
+        return super().list_models(status)
+
+
+@pytest.mark.parametrize("saved", [True, False], ids=["state saved", "state of the beginning"])
+@pytest.mark.parametrize("ends", [ModelStatus.Trained, ModelStatus.Failed])
+@pytest.mark.parametrize("interrupted_at", [1, 2, 3])
+def test_what_nni_runs_again_after_a_resume_is_not_done_twice(
+    interrupted_at: int, ends: ModelStatus, saved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multi_trial, "_POLL", 0.01)
+
+    def interrupt(stage: int, architecture: str) -> None:
+        if stage == interrupted_at and len(list(engine.list_models())) > 2:
+            raise KeyboardInterrupt
+
+    evaluator = Staged()
+    evaluator.does = interrupt
+    first, engine = HierarchicalRL(**SETTINGS), SequentialExecutionEngine()
+    first.initialize(space(evaluator), engine)
+    state = first.state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    state = through_a_file(first.state_dict() if saved else state)
+    (broken,) = [model for model in engine.list_models() if model.status == ModelStatus.Interrupted]
+    broken.status = ModelStatus.Training
+
+    second, rest = HierarchicalRL(**SETTINGS), Resumed(list(engine.list_models()), ends)
+    second.initialize(space(Staged()), rest)
+    second.load_state_dict(state)
+    second.run()
+    models = [model for model in rest.list_models() if model.status == ModelStatus.Trained]
+    found = stages(models)  # none is there twice
+    assert len(found[2]) == 2 and len(found[3]) == 1
+    assert 5 <= len(found[1]) <= 7  # while one is at work, and what it is decides who goes on, new ones are tried
+    assert set(found[3]) <= set(found[2]) <= set(found[1])
+    assert second.agent.learnt.total() == len(found[1])
+    assert sorted(json.loads(learnt)[1] for learnt in second.agent.learnt) == sorted(found[1].values())
+
+
 def test_a_trial_that_fails_is_replaced_and_does_not_go_on() -> None:
     failed: list[tuple[int, str]] = []
 
@@ -275,3 +338,76 @@ def test_an_evaluator_without_stages_is_refused_before_anything_starts(tmp_path:
 def test_rungs_of_another_form_are_refused(rungs: Any) -> None:
     with pytest.raises(ValueError, match=r"^rungs: "):
         HierarchicalRL(rungs=rungs)
+
+
+_EXPERIMENT = (
+    MENDED_START
+    + """
+# Trials are processes: argv is folder, port, create or resume.
+import json, sys
+from pathlib import Path
+from hnas_nni.trial.evaluator import SuperResolution
+from nni.nas.experiment import NasExperiment
+from search_spaces import HNASSpace
+from strategies import HierarchicalRL
+
+if __name__ == "__main__":
+    folder, port, action = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    strategy = HierarchicalRL(seed=0, hidden_size=6, rungs=[[3, 2], [1, 3]])
+    evaluator = SuperResolution(patch_size=24, batch=2, measured_patches=4, limit=1, seed=3, accelerator="cpu")
+    space = HNASSpace(scale=2, channels=2, layers=3)
+    experiment = NasExperiment(space, evaluator, strategy, id="nas_rungs")
+    experiment.config.trial_concurrency = 1
+    experiment.config.experiment_working_directory = str(folder / "experiments")
+    getattr(experiment, "run" if action == "create" else "resume")(port)
+    models = [[model.evaluator.stage.number, model.metric, model.sample] for model in strategy.list_models()]
+    learnt = [json.loads(key)[1] for key in strategy.agent.learnt.elements()]
+    (folder / "result.json").write_text(json.dumps({"models": models, "learnt": learnt}))
+    experiment.stop()
+"""
+)
+
+
+@pytest.mark.nni
+@pytest.mark.slow
+@pytest.mark.parametrize("results", [1, 3], ids=["in the first rung", "before the last rung"])
+def test_a_killed_experiment_climbs_on_and_ends(
+    results: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A real experiment; all of it is killed without warning after so many results."""
+    (tmp_path / "nas_rungs.py").write_text(_EXPERIMENT)
+    folder = tmp_path / "experiments" / "nas_rungs"
+    process = start_nas(tmp_path, "nas_rungs.py", "create")
+    try:
+        while len(list(folder.glob("environments/*/trials/*/final_result.json"))) < results:
+            assert process.poll() is None, (tmp_path / "create.log").read_text()
+            time.sleep(0.2)
+        time.sleep(3)  # so that NNI has stored what was reported
+    finally:
+        kill_nas(process)
+    result = finish_nas(start_nas(tmp_path, "nas_rungs.py", "resume"), tmp_path, "resume")
+
+    measured = read_experiment(folder).finished
+    found: dict[int, dict[Genotype, float]] = {1: {}, 2: {}}
+    for entry in measured:
+        assert entry.stage is not None and entry.genotype not in found[entry.stage]
+        found[entry.stage][entry.genotype] = entry.reward
+        assert entry.steps == {1: 2, 2: 5}[entry.stage]
+    assert (len(found[1]), len(found[2])) == (3, 1)
+    (winner,) = found[2]
+    # NNI asks for the next trial while one that it runs again is still running: the best of two or three went on.
+    assert found[1][winner] >= sorted(found[1].values())[1]
+    assert torch.load(checkpoint_path(folder, winner), weights_only=True)["steps"] == 5
+    assert sorted(result["learnt"]) == sorted(found[1].values())
+    assert [stage for stage, _, _ in result["models"]] == [2, 1, 1]
+    assert Genotype.from_sample(result["models"][0][2]) == winner
+
+    # The command line ranks the last rung first, and hands out what was trained.
+    assert main(["best", str(folder), "--weights", str(tmp_path / "winner.safetensors"), "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["best"]
+    assert [entry["stage"] for entry in best] == [2, 1, 1]
+    network = load(tmp_path / "winner.safetensors")
+    assert network.genotype == winner
+    splits = load_splits("embedded:photos", 2, patch_size=24, seed=3, limit=1)
+    low, high = fixed_patches(splits.validation, 2, 24, 4, 3)
+    assert patch_psnr(network, low, high, 2) == pytest.approx(best[0]["psnr"], abs=1e-6)
