@@ -29,7 +29,7 @@ def mend_engine(engine: ExecutionEngine) -> None:
     it does to tuners. The engine's channel raises ValueError at it, which ends the listening thread: no trial could
     start any more, with any strategy. The finished trials are in the experiment's database all the same, so the command
     is skipped. Trials that were running go on once a machine is free, after some seconds; until then the engine would
-    take them for failed, and an experiment whose last trials they are for ended.
+    take them for failed, and an experiment whose last trials they are for ended: here they wait.
 
     Where trials are not exchanged and nothing unknown is sent, nothing changes.
 
