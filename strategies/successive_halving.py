@@ -142,6 +142,11 @@ class SuccessiveHalving:
             self._lost.add((stage, architecture))
             self._entries[stage - 1].pop(architecture, None)
 
+    def lose_running(self) -> None:
+        """Note that all trials were lost that have not ended."""
+        for stage, architecture in self.running:
+            self.lose(stage, architecture)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the rungs, the rewards of each stage by architecture, None where one runs, and what can't go on."""
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -20,6 +19,7 @@ from hnas_nni.foreign_text import as_number
 from hnas_nni.settings import Setting
 from hnas_nni.trial.parameters import COST_SCALE, LAMBDA, OF_TUNER, STAGE, WEIGHTS_AT, Stage, reward_parameters
 from hnas_nni.trial.reward import JointReward
+from strategies.climbing import architecture_key, climb, keep_first_proposals, restore
 from strategies.common_weights import serve_weights
 from strategies.foreground import end_with_the_manager
 from strategies.imported import ImportedResult, read_record
@@ -262,7 +262,7 @@ elite_weight, candidates : optional
             start_with_stacks=settings.start_with_stacks,
         )
         if self._halving is not None:
-            self._halving.floor = frozenset(map(_key, self._agent.first_proposals))
+            keep_first_proposals(self._halving, self._agent)
 
     def _keep_space(self, given: Mapping[str, Any]) -> None:
         """Undo a change of the space, with a word to the user."""
@@ -338,7 +338,7 @@ elite_weight, candidates : optional
                 if self._halving is not None and parameters is not None:
                     lost = parameters[STAGE] > 1 and lost_with_its_machine(parameter_id)
                     note = self._halving.lose if lost else self._halving.fail
-                    note(parameters[STAGE], _key(self._sample(parameters)))
+                    note(parameters[STAGE], architecture_key(self._sample(parameters)))
                     self._save()
                 _logger.warning("trial with parameter id %s failed; the policy does not learn from it", parameter_id)
             self._end_if_done()
@@ -414,24 +414,11 @@ elite_weight, candidates : optional
 
     def _climb(self, halving: SuccessiveHalving) -> dict[str, Any] | None:
         """Return what to try next in a search by successive halving, None when all is under way."""
-        promotion = halving.next()
-        if promotion is None and halving.running and not self._running and running_trials() == 0:
+        if halving.running and halving.next() is None and not self._running and running_trials() == 0:
             # Lost: they failed after a resume, of which NNI tells nothing, or a kill came before NNI knew of them.
-            for stage, architecture in halving.running:
-                halving.lose(stage, architecture)
-            promotion = halving.next()
-        if promotion is None:
-            return None
-        if promotion.architecture is None:
-            agent = self._require_agent()
-            (sample,) = agent.propose()
-            if agent.repeats:
-                halving.exhaust()
-                return self._climb(halving)
-        else:
-            sample = json.loads(promotion.architecture)
-        halving.start(promotion.stage, _key(sample))
-        return sample | Stage(promotion.stage, promotion.steps).to_nni()
+            halving.lose_running()
+        proposal = climb(halving, self._require_agent())
+        return None if proposal is None else proposal[0] | proposal[1].to_nni()
 
     def _climbing(self, halving: SuccessiveHalving) -> Iterator[dict[str, Any]]:
         """Yield what to try next until all is under way; note each as running before the next."""
@@ -479,7 +466,7 @@ elite_weight, candidates : optional
 
     def _learn_stopped(self, shown: ImportedResult, reward: float) -> None:
         if self._halving is not None:
-            self._halving.stop(shown.stage or 1, _key(shown.sample), reward)
+            self._halving.stop(shown.stage or 1, architecture_key(shown.sample), reward)
         from strategies.agent import result_key
 
         # Where NNI includes intermediate results it has told those already, as if final, that its assessor stopped.
@@ -500,7 +487,7 @@ elite_weight, candidates : optional
         """Whether a finished trial was one of the rungs of this experiment, with weights to go on from."""
         if self._halving is None or imported.stage is None:
             return False
-        if self._halving.knows(imported.stage, _key(imported.sample)):
+        if self._halving.knows(imported.stage, architecture_key(imported.sample)):
             return True
         return self._files.has_weights_of(imported.sample)  # where the state was lost the weights tell
 
@@ -508,11 +495,11 @@ elite_weight, candidates : optional
         """Take a trial of the rungs in; tell of it if it ended between two sessions, or NNI went on with it."""
         assert self._halving is not None and imported.stage is not None
         stage = self._stage_parameters(imported.stage)
-        if (imported.stage, _key(imported.sample)) in self._halving.running:
+        if (imported.stage, architecture_key(imported.sample)) in self._halving.running:
             self._progress.tell(stage, imported.value, reward)
         else:
             self._progress.recall(stage, imported.value, reward)
-        self._halving.finish(imported.stage, _key(imported.sample), reward)
+        self._halving.finish(imported.stage, architecture_key(imported.sample), reward)
 
     def _later_stage(self, parameters: Mapping[str, Any]) -> bool:
         return parameters.get(STAGE, 1) > 1
@@ -524,7 +511,7 @@ elite_weight, candidates : optional
             return
         sample = self._sample(parameters)
         if self._halving is not None:
-            self._halving.finish(parameters.get(STAGE, 1), _key(sample), reward)
+            self._halving.finish(parameters.get(STAGE, 1), architecture_key(sample), reward)
         if not self._later_stage(parameters):
             self._learn_reward(sample, reward)
 
@@ -564,12 +551,8 @@ elite_weight, candidates : optional
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._require_agent().load_state_dict(state["agent"])
-        if (self._halving is None) != (state["halving"] is None):
-            raise ValueError(
-                f"state: was saved {'without rungs' if state['halving'] is None else 'with rungs'}; give the same again"
-            )
+        restore(self._halving, state["halving"])
         if self._halving is not None:
-            self._halving.load_state_dict(state["halving"])
             self._progress.go_on(self._halving.finished)
         self._stopped = set(state.get("stopped", ()))
         self._files.forget_unsaved_history(self._learnt.total())
@@ -606,11 +589,6 @@ def _refusal(message: str) -> ValueError:
         channel._send(CommandType.Error, message)
         channel.disconnect()
     return ValueError(message)
-
-
-def _key(sample: Mapping[str, Any]) -> str:
-    """Return the text that successive halving knows an architecture by."""
-    return json.dumps(sample, sort_keys=True)
 
 
 def _pick(arguments: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

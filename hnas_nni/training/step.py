@@ -13,6 +13,9 @@ from torch.optim.adam import adam
 FIRST_LEARNING_RATE = 1e-3
 LAST_LEARNING_RATE = 1e-5
 
+Moments = tuple[Tensor, Tensor, Tensor]
+"""Of a parameter, the first and the second moment of its gradients, and the number of its steps."""
+
 
 class Adam:
     """Adam on whichever parameters a step has gradients for (Kingma & Ba, 2015).
@@ -32,7 +35,7 @@ class Adam:
     def __init__(self, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         self.betas = betas
         self.eps = eps
-        self._moments: dict[Tensor, tuple[Tensor, Tensor, Tensor]] = {}
+        self._moments: dict[Tensor, Moments] = {}
 
     @torch.no_grad()
     def step(self, parameters: Iterable[nn.Parameter], learning_rate: float) -> None:
@@ -64,7 +67,7 @@ class Adam:
         for parameter in active:
             parameter.grad = None
 
-    def state_dict(self, network: nn.Module) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    def state_dict(self, network: nn.Module) -> dict[str, Moments]:
         """Return both moments and the number of steps of each parameter that was trained, by its name in `network`."""
         return {
             name: self._moments[parameter]
@@ -72,15 +75,47 @@ class Adam:
             if parameter in self._moments
         }
 
-    def load_state_dict(self, network: nn.Module, state: dict[str, tuple[Tensor, Tensor, Tensor]]) -> None:
+    def load_state_dict(self, network: nn.Module, state: dict[str, Moments]) -> None:
         """Go on from :meth:`state_dict` with the parameters that bear the same names in `network`."""
         parameters = dict(network.named_parameters())
         self._moments = {}
-        for name, (first, second, steps) in state.items():
-            parameter = parameters[name]
-            # The moments take the parameter's memory format, as the fused kernel wants them.
-            first, second = (torch.zeros_like(parameter).copy_(moment) for moment in (first, second))
-            self._moments[parameter] = (first, second, steps.to(parameter.device))
+        for name, moments in state.items():
+            self._moments[parameters[name]] = _fitting(parameters[name], moments)
+
+
+class MomentsOfTorch:
+    """The moments of torch's own Adam, saved as :class:`Adam` saves its own, so that either goes on from the other's.
+
+    Parameters
+    ----------
+    optimizer
+        Fused, with one group of parameters.
+    """
+
+    def __init__(self, optimizer: torch.optim.Adam) -> None:
+        self._optimizer = optimizer
+
+    def state_dict(self, network: nn.Module) -> dict[str, Moments]:
+        """Return both moments and the number of steps of each parameter that was trained, by its name in `network`."""
+        states = self._optimizer.state
+        return {
+            name: (states[parameter]["exp_avg"], states[parameter]["exp_avg_sq"], states[parameter]["step"])
+            for name, parameter in network.named_parameters()
+            if parameter in states
+        }
+
+    def load_state_dict(self, network: nn.Module, state: dict[str, Moments]) -> None:
+        """Go on from :meth:`state_dict` with the parameters that bear the same names in `network`."""
+        parameters = dict(network.named_parameters())
+        for name, moments in state.items():
+            first, second, steps = _fitting(parameters[name], moments)
+            self._optimizer.state[parameters[name]] = {"step": steps, "exp_avg": first, "exp_avg_sq": second}
+
+
+def _fitting(parameter: nn.Parameter, moments: Moments) -> Moments:
+    """Return copies in the parameter's memory format and on its device, as the fused kernel wants them."""
+    first, second = (torch.zeros_like(parameter).copy_(moment) for moment in moments[:2])
+    return first, second, moments[2].to(parameter.device)
 
 
 def cosine_learning_rate(

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hnas_nni.architecture.genotype import Genotype
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from hnas_nni.training.step import Adam
-
 FOLDER = "stages"
 """In the experiment's folder: a file for each architecture."""
+
+
+class Optimizer(Protocol):
+    """Adam, whose moments are saved as those of :class:`hnas_nni.training.step.Adam`."""
+
+    def state_dict(self, network: nn.Module) -> dict[str, Any]:
+        """Return moments and numbers of steps by the parameters' names."""
+
+    def load_state_dict(self, network: nn.Module, state: dict[str, Any]) -> None:
+        """Go on from them."""
 
 
 def checkpoint_path(folder: Path, genotype: Genotype) -> Path:
@@ -23,7 +31,7 @@ def checkpoint_path(folder: Path, genotype: Genotype) -> Path:
     return folder / FOLDER / f"{name}.pt"
 
 
-def leave(path: Path, network: nn.Module, optimizer: Adam, steps: int) -> None:
+def leave(path: Path, network: nn.Module, optimizer: Optimizer, steps: int) -> None:
     """Save a training, whole or not at all.
 
     Parameters
@@ -42,7 +50,7 @@ def leave(path: Path, network: nn.Module, optimizer: Adam, steps: int) -> None:
     save_state(state, path)
 
 
-def go_on(path: Path, network: nn.Module, optimizer: Adam) -> int:
+def go_on(path: Path, network: nn.Module, optimizer: Optimizer) -> int:
     """Load a training that :func:`leave` saved.
 
     Returns

@@ -171,8 +171,9 @@ def _train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     images = images_of(settings)
-    # Stages draw other batches than the ones before.
-    seed = settings.seed + 100_003 * training.number + (0 if stage is None else 7_368_787 * (stage.number - 1))
+    seed = settings.seed + 100_003 * training.number
+    if stage is not None:
+        seed = stage.seed(seed)
     torch.manual_seed(seed)
     network = genotype.build(settings.scale, settings.channels, settings.layers)
     store = None

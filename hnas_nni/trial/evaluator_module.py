@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property, lru_cache
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -18,17 +19,21 @@ from torch.utils.data import IterableDataset
 from hnas_nni.architecture.genotype import Genotype
 from hnas_nni.cost import cost_table
 from hnas_nni.data import PatchSampler, fixed_patches, load_pairs, load_splits
+from hnas_nni.network.base import SuperResolutionNetwork
 from hnas_nni.network.efficient_network import EfficientNetwork
 from hnas_nni.network.network import HNASNetwork
 from hnas_nni.training.batches import PatchBatches, restart
 from hnas_nni.training.step import (
     FIRST_LEARNING_RATE,
+    MomentsOfTorch,
     bicubic_psnr,
     cosine_learning_rate,
     patch_psnr,
     reconstruction_loss,
 )
+from hnas_nni.trial.checkpoints import go_on, leave
 from hnas_nni.trial.evaluation import TrialResult
+from hnas_nni.trial.parameters import Stage
 from hnas_nni.trial.reward import JointReward
 from hnas_nni.trial.settings import LEARNING_RATE, PAPER_LEARNING_RATE, WARM_UP
 
@@ -41,12 +46,26 @@ class MeasuredPatches(NamedTuple):
 
 
 class SuperResolutionModule(LightningModule):
-    """What a step and a measurement are; see :class:`SuperResolution`, which makes it."""
+    """What a step and a measurement are; see :class:`SuperResolution`, which makes it.
 
-    def __init__(self, settings: Mapping[str, Any], batches: PatchBatches, measured: MeasuredBatches) -> None:
+    Attributes
+    ----------
+    checkpoint
+        Where a stage of successive halving leaves off and goes on; None where there are none.
+    reports_final
+        Whether the end of a training is reported to NNI here; False where the evaluator does so, after more work.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], batches: PatchBatches, measured: MeasuredBatches, stage: Stage | None
+    ) -> None:
         super().__init__()
         self.settings = settings
         self.reward: JointReward | None = None
+        self.checkpoint: Path | None = None
+        self.reports_final = True
+        self._stage = stage
+        self._done_before = 0
         self._batches = batches
         self._measured = measured
         self._measurements: list[tuple[TrialResult, Genotype]] = []
@@ -70,6 +89,7 @@ class SuperResolutionModule(LightningModule):
             gmacs=fmean(result.gmacs for result in results),
             params=round(fmean(result.params for result in results)),
             steps=max(result.steps for result in results),
+            stage=None if self._stage is None else self._stage.number,
         )
 
     def set_model(self, model: nn.Module) -> None:
@@ -88,13 +108,14 @@ class SuperResolutionModule(LightningModule):
         """Put the images on the device that Lightning has chosen, and begin the draws anew."""
         device = self.trainer.strategy.root_device
         names = ("train_data", "validation_data", "scale", "patch_size", "measured_patches", "limit", "seed")
-        shared = not isinstance(self.model, HNASNetwork)
+        shared = not isinstance(self.model, SuperResolutionNetwork)
         images = _images(str(device), *(self.settings[name] for name in names), shared=shared)
         self.reward = JointReward(self.settings["weight"], self.settings["cost_scale"])
         self._images = images
         self._measured.draw = self._measured_patches
         self._batches.sampler = images.training
-        restart(images.training, self.settings["seed"], self.trainer.global_rank)
+        seed = self.settings["seed"] if self._stage is None else self._stage.seed(self.settings["seed"])
+        restart(images.training, seed, self.trainer.global_rank)
 
     @cached_property
     def _controller_sampler(self) -> PatchSampler:
@@ -109,7 +130,13 @@ class SuperResolutionModule(LightningModule):
         return MeasuredPatches(*(patch.mul(255).round().byte() for patch in patches))
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides."""
+        """Adam, with a cosine over all steps on weights; one-shot strategies have other batches besides.
+
+        Raises
+        ------
+        ValueError
+            If a stage after the first has no weights to go on from.
+        """
         rate, warm_up = FIRST_LEARNING_RATE, 0.0
         if isinstance(self.model, HNASNetwork):
             rate = PAPER_LEARNING_RATE
@@ -118,6 +145,9 @@ class SuperResolutionModule(LightningModule):
         rate = self.settings["learning_rate"] or rate
         total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
+        self._moments = MomentsOfTorch(optimizer)
+        if self.checkpoint is not None and self._stage is not None and self._stage.number > 1:
+            self._done_before = go_on(self.checkpoint, self.model, self._moments)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01, warm_up)
         )
@@ -142,7 +172,8 @@ class SuperResolutionModule(LightningModule):
         assert self.reward is not None
         gain = psnr - bicubic_psnr(*batch, model.scale)
         reward = self.reward(psnr, cost.gmacs)
-        result = TrialResult(reward, psnr, gain, cost.gmacs, cost.params, self.trainer.global_step)
+        steps = self._done_before + self.trainer.global_step
+        result = TrialResult(reward, psnr, gain, cost.gmacs, cost.params, steps)
         self._measurements.append((result, genotype))
         for name, value in zip(("default", "psnr", "gain", "gmacs", "params"), asdict(result).values(), strict=False):
             self.log(name, float(value), prog_bar=name in {"default", "psnr"}, batch_size=1)
@@ -160,14 +191,20 @@ class SuperResolutionModule(LightningModule):
         if not self._measurements and not self.trainer.val_dataloaders:
             self.validation_step(self._images.measured, 0)
         if self._measurements and nni.get_current_parameter() is not None:
-            nni.report_intermediate_result(self._metric())
+            nni.report_intermediate_result(self.metric())
 
     def on_fit_end(self) -> None:
         """Report the last measurement to NNI as the final one."""
-        if self._measurements and nni.get_current_parameter() is not None:
-            nni.report_final_result(self._metric())
+        if self.reports_final and self._measurements and nni.get_current_parameter() is not None:
+            nni.report_final_result(self.metric())
 
-    def _metric(self) -> dict[str, Any]:
+    def leave(self) -> None:
+        """Leave the network and its optimizer's moments for the next stage, if there are stages."""
+        if self.checkpoint is not None:
+            leave(self.checkpoint, self.model, self._moments, self.result.steps)
+
+    def metric(self) -> dict[str, Any]:
+        """Return the last measurement as NNI's metric."""
         genotypes = {genotype for _, genotype in self._measurements}
         metric = self.result.to_nni(self._measurements[-1][1])
         if len(genotypes) > 1:  # means over several architectures

@@ -43,6 +43,10 @@ class Stage:
         """Return the entries that a tuner adds to its samples."""
         return {STAGE: self.number, STEPS: self.steps}
 
+    def seed(self, seed: int) -> int:
+        """Return the seed of the stage's draws, from that of the trial: stages draw other batches than those before."""
+        return seed + 7_368_787 * (self.number - 1)
+
 
 @dataclass(frozen=True)
 class TrialParameters:

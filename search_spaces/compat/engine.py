@@ -28,7 +28,8 @@ def mend_engine(engine: ExecutionEngine) -> None:
     *Resumed experiments.* On ``NasExperiment.resume`` the manager first sends the finished trials (``ImportData``), as
     it does to tuners. The engine's channel raises ValueError at it, which ends the listening thread: no trial could
     start any more, with any strategy. The finished trials are in the experiment's database all the same, so the command
-    is skipped.
+    is skipped. Trials that were running go on once a machine is free, after some seconds; until then the engine would
+    take them for failed, and an experiment whose last trials they are for ended: here they wait.
 
     Where trials are not exchanged and nothing unknown is sent, nothing changes.
 
@@ -105,6 +106,8 @@ class _TrueBinding:
     def list_trial_jobs(self) -> list[TrialJob]:
         """Return all trials; see :meth:`nni.experiment.Experiment.list_trial_jobs`."""
         jobs = self.noted_trial_jobs()
+        for job in jobs:
+            job.status = _known_status(job.status)
         parameters = {noted.parameter_id: noted for job in jobs for noted in job.hyperParameters}
         reported = {job.trialJobId: int(job.finalMetricData[-1].parameterId) for job in jobs if job.finalMetricData}
         ran = what_ran(_notes(jobs), {trial: number for trial, number in reported.items() if number in parameters})
@@ -112,6 +115,11 @@ class _TrueBinding:
             if job.trialJobId in ran:
                 job.hyperParameters = [parameters[ran[job.trialJobId]]]
         return jobs
+
+    def get_job_statistics(self) -> list[dict[str, Any]]:
+        """Return how many trials are in which state; see :meth:`nni.experiment.Experiment.get_job_statistics`."""
+        statistics = self._experiment.get_job_statistics()
+        return [{**entry, "trialJobStatus": _known_status(entry["trialJobStatus"])} for entry in statistics]
 
 
 class _TrueCommands:
@@ -172,6 +180,11 @@ class _TrueCommands:
         except Exception as error:  # whatever it is, ends as the manager tells them are better than none
             _logger.debug("NNI's manager does not list its trials: %s", error)
             return []
+
+
+def _known_status(status: str) -> str:
+    """Return a state of a trial as the engine knows it: one that is to run again waits."""
+    return "WAITING" if status == "ADD_RESUMED" else status
 
 
 def _notes(jobs: Iterable[TrialJob]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nni.experiment.data import TrialJob
 from nni.nas.execution import SequentialExecutionEngine
 from nni.runtime.tuner_command_channel.command_type import (
     MetricType,
@@ -15,7 +16,7 @@ from nni.runtime.tuner_command_channel.command_type import (
     TrialEnd,
 )
 
-from search_spaces.compat.engine import _TrueCommands, mend_engine, what_ran
+from search_spaces.compat.engine import _TrueBinding, _TrueCommands, mend_engine, what_ran
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,20 @@ def test_what_the_engine_does_not_know_is_skipped_and_nothing_else() -> None:
     assert _told([unknown, RequestTrialJobs(1)], {}) == ["RequestTrialJobs"]
     with pytest.raises(ValueError, match="not JSON"):
         _told([ValueError("not JSON")], {})
+
+
+def test_a_trial_that_is_to_run_again_has_not_failed() -> None:
+    """Until NNI 3.0 starts it after a resume; the engine knows no such state."""
+    states = ["ADD_RESUMED", "RUNNING", "FAILED"]
+    binding = _TrueBinding(
+        SimpleNamespace(
+            list_trial_jobs=lambda: [TrialJob(state, state, 0, 0) for state in states],
+            get_job_statistics=lambda: [{"trialJobStatus": state, "trialJobNumber": 1} for state in states],
+        )
+    )
+    expected = ["WAITING", "RUNNING", "FAILED"]
+    assert [job.status for job in binding.list_trial_jobs()] == expected
+    assert [entry["trialJobStatus"] for entry in binding.get_job_statistics()] == expected
 
 
 def test_other_engines_stay_as_they_are() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,10 +12,10 @@ from zlib import crc32
 
 import nni
 import numpy as np
-import psutil
 import pytest
 import torch
 from architecture_table import TableEvaluator, default_subspace, table_space
+from nas_process import MENDED_START, finish_nas, kill_nas, start_nas
 from nni.mutable import Categorical, Numerical, label_scope
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.evaluator.pytorch import Lightning, LightningModule, Trainer
@@ -28,7 +25,6 @@ from nni.nas.hub.pytorch import NasBench201
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableDropout
 from nni.nas.space import ModelStatus, RawFormatModelSpace, SimplifiedModelSpace
 from nni_experiment import free_port
-from repository import REPOSITORY
 from searchers import CategoricalSpace
 from torch import nn
 
@@ -217,12 +213,13 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         HierarchicalRL(**arguments)
 
 
-_EXPERIMENT = '''
+_EXPERIMENT = (
+    MENDED_START
+    + '''
 """A NAS experiment whose trials are processes: argv is folder, port, create or resume, number of trials."""
 import json, sys
 from pathlib import Path
 from nas_trial import evaluate
-from nni.experiment import launcher
 from nni.nas.evaluator import FunctionalEvaluator
 from nni.nas.experiment import NasExperiment
 from search_spaces import HNASSpace, MendedNasExperiment
@@ -230,9 +227,6 @@ from strategies import HierarchicalOneShot, HierarchicalRL, LayoutError
 from strategies.agent import result_key
 
 if __name__ == "__main__":
-    # NNI gives its web server three seconds to start, too few on a busy machine.
-    check = launcher._check_rest_server
-    launcher._check_rest_server = lambda port, retry=3, url_prefix=None: check(port, 100, url_prefix)
     folder, port, action, trials = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     strategy = HierarchicalRL(seed=0, hidden_size=16)
     space = HNASSpace(scale=2, channels=1, layers=3)
@@ -246,6 +240,7 @@ if __name__ == "__main__":
     (folder / "result.json").write_text(json.dumps({"models": models, "learnt": learnt}))
     experiment.stop()
 '''
+)
 _TRIAL = """
 import nni
 from pathlib import Path
@@ -262,35 +257,8 @@ def evaluate(network):
 def _start(folder: Path, action: str, trials: int) -> subprocess.Popen[bytes]:
     (folder / "nas_experiment.py").write_text(_EXPERIMENT)
     (folder / "nas_trial.py").write_text(_TRIAL)
-    environment = os.environ | {
-        "HOME": str(folder),
-        "PYTHONPATH": f"{folder}:{REPOSITORY}",
-        "NNI_FRAMEWORK": "none",  # the trials need no Lightning, which takes longer to load than all else
-    }
-    command = [sys.executable, "nas_experiment.py", str(folder), str(free_port()), action, str(trials)]
-    with open(folder / f"{action}.log", "wb") as log:
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for member in family:
-        try:
-            member.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family)
-    process.wait()
-
-
-def _finish(process: subprocess.Popen[bytes], folder: Path, action: str) -> dict[str, Any]:
-    try:
-        assert process.wait(timeout=300) == 0, (folder / f"{action}.log").read_text()
-    finally:
-        if process.poll() is None:
-            _kill(process)
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
+    # The trials need no Lightning, which takes longer to load than all else.
+    return start_nas(folder, "nas_experiment.py", action, trials, environment={"NNI_FRAMEWORK": "none"})
 
 
 def _check_pairs(result: dict[str, Any]) -> None:
@@ -305,7 +273,7 @@ def _check_pairs(result: dict[str, Any]) -> None:
 def test_each_architecture_has_its_own_result_with_trials_side_by_side(tmp_path: Path) -> None:
     """With two at a time NNI's manager often notes each trial with the other's parameters; some trials fail, too."""
     (tmp_path / "fails").touch()
-    result = _finish(_start(tmp_path, "create", 4), tmp_path, "create")
+    result = finish_nas(_start(tmp_path, "create", 4), tmp_path, "create")
     _check_pairs(result)
     positions = [sample["upsample_position"] for _, sample in result["models"]]
     assert 3 not in positions
@@ -323,10 +291,10 @@ def test_a_killed_experiment_goes_on(tmp_path: Path) -> None:
             time.sleep(0.2)
         time.sleep(3)  # so that NNI has stored what was reported
     finally:
-        _kill(process)
+        kill_nas(process)
     before = len(finished.read_text())
 
-    result = _finish(_start(tmp_path, "resume", 3), tmp_path, "resume")
+    result = finish_nas(_start(tmp_path, "resume", 3), tmp_path, "resume")
     _check_pairs(result)
     samples = [json.dumps(sample, sort_keys=True) for _, sample in result["models"]]
     assert len(samples) == len(set(samples)) >= before

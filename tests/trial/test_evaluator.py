@@ -70,11 +70,13 @@ def spy(evaluator: Any) -> list[tuple[torch.Tensor, Genotype]]:
 
 
 @pytest.mark.slow
-def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
+@pytest.mark.parametrize("sizes", [SIZES, {"scale": 2}], ids=["paper", "efficient"])
+def test_multi_trial_experiment(sizes: dict[str, int], super_resolution: Make, nni_home: Path) -> None:
     """A whole NAS experiment: each trial has the figures of the nnictl path's trial of the same architecture."""
     evaluator = super_resolution(weight=REWARD.weight, cost_scale=REWARD.cost_scale)
     config = NasExperimentConfig("sequential", "simplified", max_trial_number=2)
-    experiment = NasExperiment(space(), evaluator, nni_strategies.Random(), config)
+    searched = HNASSpace(**sizes, space="paper" if sizes is SIZES else "efficient")
+    experiment = NasExperiment(searched, evaluator, nni_strategies.Random(), config)
     experiment.run(port=0)
     experiment.stop()
     settings = TrialSettings(steps=3, batch=2, patch=24, measured_patches=4, limit=1, seed=3, device="cpu", **SIZES)
@@ -84,9 +86,8 @@ def test_multi_trial_experiment(super_resolution: Make, nni_home: Path) -> None:
         genotype = Genotype.from_sample(model.sample)
         expected, _ = evaluate(genotype, REWARD, Training(settings))
         assert model.metric == pytest.approx(expected.reward, rel=1e-9)
-        assert expected.reward == pytest.approx(
-            0.3 * expected.psnr - 0.7 * 0.2 * count(genotype, 2, CHANNELS, LAYERS).macs / 1e9
-        )
+        macs = count(genotype, 2, CHANNELS, LAYERS).macs
+        assert expected.reward == pytest.approx(0.3 * expected.psnr - 0.7 * 0.2 * macs / 1e9)
 
 
 @pytest.mark.slow
