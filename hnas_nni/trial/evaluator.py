@@ -96,10 +96,10 @@ class EvaluatorSettings(Settings):
 
     def check(self) -> None:
         """Check the settings; not those that NNI has to choose yet, which come with values later."""
-        if (self.stage is None) != (self.steps is None):
-            raise ValueError("stage: goes with steps, which SuperResolution.at_stage sets; give both or none")
         if not any(isinstance(value, Mutable) for value in vars(self).values()):
             super().check()
+        if (self.stage is None) != (self.steps is None):
+            raise ValueError("stage: goes with steps, which SuperResolution.at_stage sets; give both or none")
 
 
 @nni.trace
