@@ -520,6 +520,7 @@ class HierarchicalRL(Strategy):
             at_work |= {ended.proposal.place for ended in self._without_result.values()}
             failed: set[tuple[int, str]] = set()
             self._others_at_work = False
+            taken: set[tuple[tuple[int, str], float]] = set()
             for model in models:
                 if id(model) in own:
                     continue
@@ -528,7 +529,10 @@ class HierarchicalRL(Strategy):
                 if proposal in self._interrupted:
                     self._interrupted.remove(proposal)
                 if model.status == ModelStatus.Trained and model.metric is not None:
-                    self._take_others_result(proposal, float(model.metric), known)
+                    # One that NNI had given to another trial before a kill, and runs again after it, is there twice.
+                    if (result := (proposal.place, float(model.metric))) not in taken:
+                        taken.add(result)
+                        self._take_others_result(proposal, float(model.metric), known)
                 elif self._halving is not None and model.status == ModelStatus.Training:
                     self._halving.start(*proposal.place)
                     at_work.add(proposal.place)
