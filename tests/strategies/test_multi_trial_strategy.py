@@ -157,6 +157,25 @@ def test_no_result_is_lost_when_nni_mistakes_one_trial_for_another() -> None:
     assert strategy.agent.learnt == expected
 
 
+def test_a_result_that_stands_beside_two_trials_is_learnt_once_on_a_resume() -> None:
+    """NNI gave a trial the parameters of another, was killed, and ran both again."""
+    rewards = table_rewards()
+    first, engine = HierarchicalRL(seed=0), SequentialExecutionEngine(4)
+    first.initialize(table_space(SUBSPACE, rewards), engine)
+    beginning = first.state_dict()
+    first.run()
+    earlier = list(engine.list_models())
+    second, rest = HierarchicalRL(seed=0), SequentialExecutionEngine(2)
+    rest._history += [*earlier, earlier[1]]
+    second.initialize(table_space(SUBSPACE, rewards), rest)
+    second.load_state_dict(beginning)
+    second.run()
+    evaluated = {id(model): model.sample for model in rest.list_models()}.values()
+    assert len(evaluated) == 6
+    expected = Counter(result_key(sample, float(rewards[SUBSPACE.index(sample)])) for sample in evaluated)
+    assert second.agent.learnt == expected
+
+
 def test_a_space_without_another_architecture_ends_the_search() -> None:
     class Length(TableEvaluator):
         def _execute(self, model: Any) -> float:
