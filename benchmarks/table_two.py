@@ -5,10 +5,10 @@
         --out full.jsonl
 
 In miniature each network is as wide as fits 1, 4 and 16 GMAC, where its paper leaves the width open, at the paper's
-depth; HNAS-A, -B and -C as well, of 6 blocks. With --full each is as published. All are trained on the same images,
-steps and batches. --found adds architectures that a search found: ``NAME=FILE``, or the printed form of a genotype.
-Each result is written at once, and what is in the file is not computed again; --markdown, --csv and --picture write
-what is there.
+depth (the plain stack at several); HNAS-A, -B and -C as well, of 6 blocks. With --full each is as published. All are
+trained on the same images, steps and batches. --found adds architectures that a search found: ``NAME=FILE``, or the
+printed form of a genotype. Each result is written at once, and what is in the file is not computed again; --markdown,
+--csv and --picture write what is there. Seconds are CPU seconds on a CPU, which other work beside it hardly changes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from at_equal_price_parts.training import SCALE, Images, read
+from torch import Tensor, nn
 
 from hnas_nni import HNAS_A, HNAS_B, HNAS_C, Genotype
 from hnas_nni.architecture.architecture import Architecture
@@ -43,6 +44,9 @@ _WIDEST = 256
 _LEARNING_RATE = 1e-3
 """Of large networks too."""
 
+_PLAIN_STACK = "plain-stack"
+_PLAIN_STACKS = (3, 4, 6)
+"""It has no paper to say a depth; these are the best at 1 and 4 GMAC (docs/results.md), and a deeper one."""
 _MINIATURE_LAYERS = 6
 _LEAST_SHARE = 0.5
 """Of a budget; what uses less is no comparison at that price."""
@@ -65,9 +69,12 @@ class Row:
 def rows_within(budget: float, found: Sequence[Row], wanted: Sequence[str] | None) -> Iterator[Row]:
     """Yield each network as wide as fits a budget in GMAC, and the found ones that do; only the wanted, if given."""
     for peer in PEERS.values():
-        if SCALE in peer.scales and (wanted is None or peer.name in wanted):
+        if SCALE in peer.scales:
             widths = range(peer.multiple, _WIDEST + 1, peer.multiple) if peer.open_channels else (peer.channels,)
-            yield from _widest([Row(peer.name, peer, width, peer.layers) for width in widths], budget)
+            for layers in _PLAIN_STACKS if peer.name == _PLAIN_STACK else (peer.layers,):
+                name = f"{peer.name}, {layers} layers" if peer.name == _PLAIN_STACK else peer.name
+                if wanted is None or name in wanted:
+                    yield from _widest([Row(name, peer, width, layers) for width in widths], budget)
     for name, genotype in _paper().items():
         if wanted is not None and name not in wanted:
             continue
@@ -108,14 +115,14 @@ def measure(row: Row, images: Images, steps: int, seed: int) -> dict[str, Any]:
         interpolate(network)
         return network
 
-    start = time.perf_counter()
+    clock = _clock(images)
+    start = clock()
     network: Any
     network, _ = images.train(build, steps, seed, _LEARNING_RATE)
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     model = NetworkModel(network, row.name, images.device)
     scores = {name: evaluate(model, pairs, name) for name, pairs in images.tests.items()}
     cost = row.architecture.cost(SCALE, row.channels, row.layers)
-    first = next(iter(scores.values()))
     return {
         "gmacs": cost.gmacs,
         "params": cost.params,
@@ -123,36 +130,53 @@ def measure(row: Row, images: Images, steps: int, seed: int) -> dict[str, Any]:
         "layers": row.layers,
         "training_seconds": round(seconds, 1),
         "seconds_per_megapixel": {
-            "torch": first.seconds_per_megapixel,
+            "torch": _by_torch(network, images),
             "onnxruntime": _by_onnxruntime(network, images),
         },
         "scores": {name: {"psnr": score.psnr, "ssim": score.ssim} for name, score in scores.items()},
     }
 
 
-def _by_onnxruntime(network: Any, images: Images) -> float | None:
-    """Return the seconds for 10^6 HR pixels of the first test set, or None if the packages are missing."""
-    pairs = next(iter(images.tests.values()))
+def _clock(images: Images) -> Callable[[], float]:
+    """Return what measures seconds: CPU seconds on a CPU, which other work beside it hardly changes."""
+    return time.process_time if images.device == "cpu" else time.perf_counter
+
+
+def _by_torch(network: nn.Module, images: Images) -> float:
+    """Return the seconds for 10^6 HR pixels of the first test set, each image whole."""
+
+    def run(lr: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return network(lr.to(images.device)).cpu()  # type: ignore[no-any-return]
+
+    return _seconds_per_megapixel(run, images, _clock(images))
+
+
+def _by_onnxruntime(network: nn.Module, images: Images) -> float | None:
+    """Return the CPU seconds for 10^6 HR pixels of the first test set, or None if the packages are missing."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             export(network, Path(folder) / "network.onnx")
         except ValueError:
             return None
-        run = FORMATS["onnx"].load(Path(folder) / "network.onnx")
-        inputs = [torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255 for pair in pairs]
-        run(inputs[0])
-        start = time.perf_counter()
-        for lr in inputs:
-            run(lr)
-        seconds = time.perf_counter() - start
-    return 1e6 * seconds / sum(lr.shape[2] * lr.shape[3] * SCALE**2 for lr in inputs)
+        return _seconds_per_megapixel(FORMATS["onnx"].load(Path(folder) / "network.onnx"), images, time.process_time)
+
+
+def _seconds_per_megapixel(run: Callable[[Tensor], Any], images: Images, clock: Callable[[], float]) -> float:
+    pairs = next(iter(images.tests.values()))
+    inputs = [torch.from_numpy(pair.lr).permute(2, 0, 1)[None].float() / 255 for pair in pairs]
+    run(inputs[0])  # the first run of all takes longer
+    start = clock()
+    for lr in inputs:
+        run(lr)
+    return 1e6 * (clock() - start) / sum(lr.shape[2] * lr.shape[3] * SCALE**2 for lr in inputs)
 
 
 def table(results: Sequence[dict[str, Any]]) -> list[list[str]]:
     """Return the table's rows, the head first: means over the seeds, and what was published by those names."""
     tests = list(results[0]["scores"]) if results else []
     published = {result.method: result for result in PUBLISHED_RESULTS}
-    head = ["budget (GMAC)", "network", *tests, "GMAC", "parameters", "training s", "s/Mpixel torch", "onnxruntime"]
+    head = ["budget (GMAC)", "network", *tests, "GMAC", "parameters", "training (s)", "torch (s/Mpixel)", "onnxruntime"]
     lines = [[*head, "seeds", *(f"published, {test}" for test in tests), "published GMAC", "published parameters"]]
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for result in results:

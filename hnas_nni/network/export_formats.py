@@ -96,7 +96,9 @@ def _load_onnx(path: Path) -> Runner:
     import onnxruntime
     import torch
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(lr: Tensor) -> Tensor:
         (sr,) = session.run(["sr"], {"lr": lr.numpy()})

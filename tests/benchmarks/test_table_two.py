@@ -32,12 +32,12 @@ def test_a_few_steps(
 
     monkeypatch.setattr(table_two, "_by_onnxruntime", lambda *_: None)  # exports are tested elsewhere, and take long
     out = tmp_path / "results.jsonl"
-    networks = ["--networks", "plain-stack", "FSRCNN", "found"]
+    networks = ["--networks", "plain-stack, 4 layers", "FSRCNN", "found"]
     made = ["--images", "embedded:photos", "--test", str(photos_of_a_set), "--budgets", "1", "--steps", "2", *networks]
     made += ["--found", "found=plain-stack", "--out", str(out)]
     table_two.main(made)
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["name"] for row in rows] == ["plain-stack", "FSRCNN"]  # the one that is found costs 3.7 GMAC
+    assert [row["name"] for row in rows] == ["plain-stack, 4 layers", "FSRCNN"]  # the one that is found costs 3.7 GMAC
     for row in rows:
         assert 0.5 <= row["gmacs"] <= 1 and row["scores"]["Set5"]["psnr"] > 10
     before = out.read_text()
