@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +20,6 @@ from nni.runtime.env_vars import dispatcher_env_vars
 _DISPATCHER = "nni.runtime.msg_dispatcher_base"
 _EXITING = "Dispatcher exiting..."
 """What NNI's dispatcher notes, there, once its manager has told it to end."""
-_STOPPED = b"Initiate shutdown: SIGTERM"
-"""What the manager notes when ``nnictl stop`` ends it; after Ctrl-C, or when all is done, nnictl asks it by REST."""
-_PATIENCE = 2.0
 _FARTHEST = 3
 
 
@@ -44,38 +40,33 @@ def end_with_the_manager(say: Callable[[str], None]) -> None:
 
 
 class _OnExit(logging.Handler):
-    """Acts on what the dispatcher notes: its own hook for tuners comes up to six seconds later, which is too late."""
+    """Acts on what the dispatcher notes: its own hook for tuners comes up to six seconds later, which is too late.
+
+    NNI's own loggers have level INFO in the dispatcher, whatever the experiment's ``logLevel``.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()
         self._say = say
-        self._log = Path(dispatcher_env_vars.NNI_LOG_DIRECTORY or ".", "nnimanager.log")
-        # The log of an experiment that was resumed tells the ends of earlier sessions too.
-        self._begin = self._log.stat().st_size if self._log.exists() else 0
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage() != _EXITING:
             return
         waiting = _waiting_nnictl()
-        if waiting is not None and self._was_stopped():
-            experiment = self._log.parents[1].name
+        if waiting is not None and _is_being_stopped():
+            experiment = Path(dispatcher_env_vars.NNI_LOG_DIRECTORY or ".").parent.name
             self._say(f"\nstopped from elsewhere; nothing is lost. Go on:  nnictl resume {experiment} --foreground")
             with suppress(psutil.Error):
                 waiting.send_signal(signal.SIGTERM)
 
-    def _was_stopped(self) -> bool:
-        """Return whether a signal ended the manager, which may note it a moment later than it tells the dispatcher."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                with self._log.open("rb") as log:
-                    log.seek(self._begin)
-                    if _STOPPED in log.read():
-                        return True
-            except OSError:
-                return False
-            time.sleep(0.05)
-        return False
+
+def _is_being_stopped() -> bool:
+    """Return whether ``nnictl stop`` is at work: it waits until the manager has ended.
+
+    After Ctrl-C, and when all is done, the ``nnictl`` that waits asks its manager to end, and none is. One that stops
+    another experiment at this very moment can't be told from it.
+    """
+    return any("stop" in (_arguments_of_nnictl(process) or ()) for process in psutil.process_iter())
 
 
 def _waiting_nnictl() -> psutil.Process | None:
@@ -83,12 +74,18 @@ def _waiting_nnictl() -> psutil.Process | None:
 
     NNI starts the manager by it, and this process by the manager, through a shell.
     """
-    try:
+    with suppress(psutil.Error):
         for ancestor in psutil.Process().parents()[:_FARTHEST]:
-            arguments = ancestor.cmdline()
-            is_nnictl = any(Path(argument).name.startswith("nnictl") for argument in arguments[:2])
-            if is_nnictl and {"--foreground", "-f"} & set(arguments):
+            if {"--foreground", "-f"} & set(_arguments_of_nnictl(ancestor) or ()):
                 return ancestor
-    except psutil.Error:
-        pass
+    return None
+
+
+def _arguments_of_nnictl(process: psutil.Process) -> list[str] | None:
+    """Return what a process was given, if it is an ``nnictl``; None if it is none, or is not there any more."""
+    with suppress(psutil.Error):
+        command: list[str] = process.cmdline()
+        for position, word in enumerate(command[:2]):  # a script's first is the interpreter
+            if Path(word).stem == "nnictl":
+                return command[position + 1 :]
     return None

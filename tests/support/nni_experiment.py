@@ -179,6 +179,8 @@ class RunningExperiment:
                 continue
             if answer["status"] == "ERROR":
                 return any(_SLOW_TUNER in message for message in answer["errors"])
+            if not connections_before and self.trials():  # a manager with another logLevel logs nothing of it
+                return False
             time.sleep(0.2)
         return False
 
