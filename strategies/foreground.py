@@ -55,7 +55,10 @@ class _OnExit(logging.Handler):
         waiting = _waiting_nnictl()
         if waiting is not None and _is_being_stopped():
             experiment = Path(dispatcher_env_vars.NNI_LOG_DIRECTORY or ".").parent.name
-            self._say(f"\nstopped from elsewhere; nothing is lost. Go on:  nnictl resume {experiment} --foreground")
+            # With --foreground, NNI 3.0 would end what it resumes at once.
+            self._say(
+                f"\nstopped from elsewhere; nothing is lost. Go on in the background:  nnictl resume {experiment}"
+            )
             with suppress(psutil.Error):
                 waiting.send_signal(signal.SIGTERM)
 

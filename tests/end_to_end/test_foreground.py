@@ -48,9 +48,11 @@ def test_a_search_that_is_stopped_from_elsewhere_says_how_to_go_on(tmp_path: Pat
         experiment.wait_for_trials(1, "RUNNING")
         nnictl(experiment.home, "stop", experiment.id)
         output = rest_of(process)
-    assert "Traceback" not in output
-    assert f"nothing is lost. Go on:  nnictl resume {experiment.id} --foreground" in output
-    assert process.returncode == -signal.SIGTERM
+        assert "Traceback" not in output
+        assert process.returncode == -signal.SIGTERM
+        assert f"nothing is lost. Go on in the background:  nnictl resume {experiment.id}\n" in output
+        experiment.resume()
+        experiment.wait_for_trials(1, "RUNNING")
 
 
 def test_a_search_that_is_done_ends_without_an_error(tmp_path: Path) -> None:
