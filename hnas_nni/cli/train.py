@@ -88,8 +88,10 @@ def run(options: argparse.Namespace) -> None:
         print(_plan(options.genotype, settings), file=sys.stderr, flush=True)
     use_threads(options.threads)
     from hnas_nni.network.model_file import check
+    from hnas_nni.training.memory import keep_freed_memory
     from hnas_nni.training.run import train
 
+    keep_freed_memory()
     if named.model is not None:
         check(named.model)
     training = train(

@@ -27,6 +27,7 @@ from hnas_nni.architecture.spaces import PAPER, SPACES
 from hnas_nni.foreign_text import cut
 from hnas_nni.network.model_header import MODEL_FILE
 from hnas_nni.settings.options import OnceParser, add_options, given
+from hnas_nni.training.memory import keep_freed_memory
 from hnas_nni.trial.client import OPTION
 from hnas_nni.trial.evaluation import Training, TrialResult, evaluate
 from hnas_nni.trial.experiment_folder import experiment_folder
@@ -173,6 +174,7 @@ def _save(network: nn.Module, folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run a trial from the command line; returns the exit code, 2 for bad input."""
     options = _parser().parse_args(arguments)
+    keep_freed_memory()
     try:
         settings = TrialSettings(**given(options, TrialSettings))
         _reward(options, None)

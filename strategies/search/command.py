@@ -80,8 +80,10 @@ def run(options: argparse.Namespace) -> None:
     if not (options.quiet or options.json):  # before torch and NNI are loaded, which takes seconds
         print(_plan(options.out, settings), file=sys.stderr, flush=True)
     quiet_imports()
+    from hnas_nni.training.memory import keep_freed_memory
     from strategies.search.engine import WeightSharingSearch
 
+    keep_freed_memory()
     shown = not options.quiet and sys.stderr.isatty()
     search = WeightSharingSearch(
         settings,
