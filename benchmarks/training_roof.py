@@ -115,7 +115,7 @@ def _noted(part: Any) -> Any:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Of a step: CPU seconds, its convolutions' alone, multiply-adds in 10^9; each of ordinary and of depthwise ones."""
+    """Of a step: CPU seconds, its convolutions' alone, multiply-adds in 10^9; both of ordinary, depthwise ones."""
 
     step: float
     alone: tuple[float, float]
@@ -185,7 +185,7 @@ def main() -> None:
         keep_freed_memory()
     torch.set_num_threads(1)
     print(
-        "| network | patch | step (ms) | convolutions alone (ms) | step / alone | GMAC/s | alone | depthwise | faults |"
+        "| network | patch | step (ms) | convolutions (ms) | step / them | GMAC/s | alone | depthwise | page faults |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for name, build in networks():
