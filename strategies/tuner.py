@@ -489,7 +489,7 @@ elite_weight, candidates : optional
             return False
         if self._halving.knows(imported.stage, architecture_key(imported.sample)):
             return True
-        return self._files.has_weights_of(imported.sample)  # where the state was lost the weights tell
+        return self._files.has_weights_of(imported.sample, imported.stage)  # where the state was lost the weights tell
 
     def _go_on_with(self, imported: ImportedResult, reward: float) -> None:
         """Take a trial of the rungs in; tell of it if it ended between two sessions, or NNI went on with it."""

@@ -87,13 +87,13 @@ class TunerFiles:
             with replacing(history) as temporary:
                 temporary.write_text("".join(kept), encoding="utf-8")
 
-    def has_weights_of(self, sample: Mapping[str, Any]) -> bool:
-        """Whether a trial of this experiment has left the weights of an architecture to go on from."""
+    def has_weights_of(self, sample: Mapping[str, Any], stage: int) -> bool:
+        """Whether a trial of this experiment has left the weights of an architecture's stage to go on from."""
         try:
             genotype = Genotype.from_sample(sample)
         except GenotypeError:
             return False
-        return self.folder is not None and checkpoint_path(self.folder.parent, genotype).exists()
+        return self.folder is not None and checkpoint_path(self.folder.parent, genotype, stage).exists()
 
     def last_trial_error(self) -> str:
         """Return the last line that the latest trial on this machine wrote to its stderr; empty if there is none."""

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 FOLDER = "stages"
-"""In the experiment's folder: a file for each architecture."""
+"""In the experiment's folder: a file for each stage of an architecture, so that one that runs again after a kill finds
+what the stage before has left."""
 
 
 class Optimizer(Protocol):
@@ -25,9 +26,9 @@ class Optimizer(Protocol):
         """Go on from them."""
 
 
-def checkpoint_path(folder: Path, genotype: Genotype) -> Path:
-    """Return the file of an architecture in an experiment's folder."""
-    name = hashlib.sha256(str(genotype).encode()).hexdigest()[:32]
+def checkpoint_path(folder: Path, genotype: Genotype, stage: int) -> Path:
+    """Return the file that a stage of an architecture, counted from 1, leaves in an experiment's folder."""
+    name = hashlib.sha256(f"{genotype}, stage {stage}".encode()).hexdigest()[:32]
     return folder / FOLDER / f"{name}.pt"
 
 

@@ -165,7 +165,7 @@ def _train(
     from hnas_nni.training.step import Adam, bicubic_psnr, cosine_learning_rate, patch_psnr, training_step
 
     settings, stage = training.settings, training.stage
-    checkpoint = None if stage is None else _checkpoint(training, genotype)
+    checkpoint = None if stage is None else _checkpoint(training, genotype, stage.number)
     steps = settings.steps if stage is None else stage.steps
     device = choose_device(settings.device)
     if settings.threads:
@@ -185,10 +185,13 @@ def _train(
     expand(network)
     optimizer = Adam()
     done_before = 0
-    if checkpoint is not None and stage is not None and stage.number > 1:
+    if stage is not None and stage.number > 1:
+        before = _checkpoint(training, genotype, stage.number - 1)
         if training.common is not None:
-            training.common.fetch(checkpoint)
-        done_before = go_on(checkpoint, network, optimizer)
+            training.common.fetch(before)
+        done_before = go_on(before, network, optimizer)
+        if training.common is not None:
+            before.unlink()
     sampler = PatchSampler(images.training, settings.scale, settings.patch, device, seed)
     # The same patches for every trial of a search, whatever its number.
     low, high = fixed_patches(images.measured, settings.scale, settings.patch, settings.measured_patches, settings.seed)
@@ -234,7 +237,7 @@ def _start_paper_network(network: Any, training: Training) -> Any:
     return store
 
 
-def _checkpoint(training: Training, genotype: Genotype) -> Path:
+def _checkpoint(training: Training, genotype: Genotype, stage: int) -> Path:
     if training.folder is None:
         raise ValueError(f"{STAGE}: only within an experiment of NNI, in whose folder the weights lie")
-    return checkpoint_path(training.folder, genotype)
+    return checkpoint_path(training.folder, genotype, stage)

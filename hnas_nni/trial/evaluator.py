@@ -233,7 +233,11 @@ class SuperResolution(Lightning):
         module: Any = self.module
         network: Any = model
         if self.stage is not None:
-            module.checkpoint = checkpoint_path(stages_folder(self.stages), network.genotype)
+            folder = stages_folder(self.stages)
+            number = self.stage.number
+            module.left_before, module.checkpoint = (
+                checkpoint_path(folder, network.genotype, stage) for stage in (number - 1, number)
+            )
         module.reports_final = False
         # A trainer that has reached its last epoch does not train a second network.
         self.trainer = Trainer(**self._trainer_kwargs)

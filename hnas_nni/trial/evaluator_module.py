@@ -50,8 +50,8 @@ class SuperResolutionModule(LightningModule):
 
     Attributes
     ----------
-    checkpoint
-        Where a stage of successive halving leaves off and goes on; None where there are none.
+    checkpoint, left_before
+        Where a stage of successive halving leaves off, and where the one before did; None where there are none.
     reports_final
         Whether the end of a training is reported to NNI here; False where the evaluator does so, after more work.
     """
@@ -63,6 +63,7 @@ class SuperResolutionModule(LightningModule):
         self.settings = settings
         self.reward: JointReward | None = None
         self.checkpoint: Path | None = None
+        self.left_before: Path | None = None
         self.reports_final = True
         self._stage = stage
         self._done_before = 0
@@ -146,8 +147,8 @@ class SuperResolutionModule(LightningModule):
         total = (self.trainer.max_epochs or 1) * len(self._batches)
         optimizer = torch.optim.Adam(self.parameters(), rate, fused=True)
         self._moments = MomentsOfTorch(optimizer)
-        if self.checkpoint is not None and self._stage is not None and self._stage.number > 1:
-            self._done_before = go_on(self.checkpoint, self.model, self._moments)
+        if self.left_before is not None and self._stage is not None and self._stage.number > 1:
+            self._done_before = go_on(self.left_before, self.model, self._moments)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: cosine_learning_rate(min(step / total, 1.0), 1.0, 0.01, warm_up)
         )

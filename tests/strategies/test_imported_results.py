@@ -13,7 +13,7 @@ from test_tuner_with_rungs import Manager, make, result
 
 from hnas_nni import Genotype
 from hnas_nni.trial.checkpoints import checkpoint_path
-from hnas_nni.trial.parameters import OF_TUNER, TrialParameters
+from hnas_nni.trial.parameters import OF_TUNER, STAGE, TrialParameters
 from strategies import HierarchicalTuner
 from strategies.successive_halving import Rung, SuccessiveHalving
 
@@ -147,7 +147,7 @@ def test_where_the_state_is_lost_the_weights_tell_what_goes_on(checkpoint: Path)
     assert manager.stages() == {1: 5, 2: 1}
     for parameters in manager.finished:
         sample = {label: value for label, value in parameters.items() if label not in OF_TUNER}
-        weights = checkpoint_path(checkpoint.parent, Genotype.from_sample(sample))
+        weights = checkpoint_path(checkpoint.parent, Genotype.from_sample(sample), parameters[STAGE])
         weights.parent.mkdir(exist_ok=True)
         weights.touch()
     (checkpoint / "hierarchical_tuner.pt").unlink()

@@ -50,7 +50,7 @@ def test_each_stage_has_the_figures_of_the_trial(genotype: Genotype, super_resol
     assert found[1].psnr != found[0].psnr
     by_trial(genotype, STAGES[0], tmp_path / "both")
     assert by_evaluator(evaluator, genotype, STAGES[1], tmp_path / "both") == expected[1]
-    left = torch.load(checkpoint_path(tmp_path / "both", genotype), weights_only=True)
+    left = torch.load(checkpoint_path(tmp_path / "both", genotype, 2), weights_only=True)
     assert left["steps"] == 7
     assert {float(steps) for _, _, steps in left["optimizer"].values()} == {7.0}
 
@@ -106,7 +106,7 @@ def _as_a_trial(folder: Path, monkeypatch: pytest.MonkeyPatch, *, platform: str 
 def test_a_trial_that_nni_runs_again_reports_the_same_and_trains_nothing(
     super_resolution: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kill may come between the final report and the end of the trial; it had gone on from its own weights."""
+    """A kill may come between the final report and the end of the trial."""
     from nni.nas.space import SimplifiedModelSpace
 
     from search_spaces import HNASSpace
@@ -120,7 +120,7 @@ def test_a_trial_that_nni_runs_again_reports_the_same_and_trains_nothing(
     monkeypatch.setattr(nni, "get_current_parameter", lambda: model)
     for _ in range(2):
         model.execute()
-        checkpoint = checkpoint_path(experiment, PAPER_ONE)
+        checkpoint = checkpoint_path(experiment, PAPER_ONE, 2)
         assert torch.load(checkpoint, weights_only=True)["steps"] == 7
     assert reported[0] == reported[1]
     assert (reported[0]["stage"], reported[0]["steps"]) == (2, 7)

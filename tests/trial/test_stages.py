@@ -157,6 +157,20 @@ def test_a_stage_goes_on_as_if_there_had_been_no_pause(genotype: Genotype, tmp_p
         torch.testing.assert_close(network(image), expected(image), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("genotype", [GENOTYPE, PAPER], ids=["efficient", "paper"])
+def test_a_stage_that_was_killed_before_it_reported_is_the_same_when_it_runs_again(
+    genotype: Genotype, tmp_path: Path
+) -> None:
+    """It goes on from what the stage before has left, not from its own weights."""
+    settings = replace(SETTINGS, channels=4, layers=3)
+    found = []
+    for number in (1, 2, 2):
+        result, _ = evaluate(genotype, REWARD, Training(settings, stage=Stage(number, 3), folder=tmp_path))
+        found.append(result)
+    assert found[2] == found[1]
+    assert found[2].steps == 6
+
+
 def test_the_first_psnr_of_a_stage_is_near_the_last_of_the_one_before(tmp_path: Path) -> None:
     settings = replace(SETTINGS, channels=4, layers=3, batch=8, first_weights="torch", learning_rate=5e-3)
     psnrs: dict[str, list[float]] = {"before": [], "after": [], "fresh": []}
@@ -220,7 +234,7 @@ def damage(path: Path) -> None:
 def of_another_network(path: Path) -> None:
     other = replace(GENOTYPE, width=10)
     evaluate(other, REWARD, of_stage(path.parents[1], 1, 1))
-    checkpoint_path(path.parents[1], other).replace(path)
+    checkpoint_path(path.parents[1], other, 1).replace(path)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +250,7 @@ def test_weights_that_can_not_be_gone_on_from_are_named_in_a_line(
     harm: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
     evaluate(GENOTYPE, REWARD, of_stage(tmp_path, 1, 1))
-    path = checkpoint_path(tmp_path, GENOTYPE)
+    path = checkpoint_path(tmp_path, GENOTYPE, 1)
     harm(path)
     with pytest.raises(ValueError) as caught:
         evaluate(GENOTYPE, REWARD, of_stage(tmp_path, 2, 1))

@@ -90,7 +90,7 @@ def test_a_stage_goes_on_where_another_machine_left_off(
         channel.parameters = sample | Stage(number, 2).to_nni()
         assert run(channel, tmp_path / machine, monkeypatch, "--stages", str(common)) == 0
         assert channel.final[0]["steps"] == 2 * number
-    assert [path.relative_to(common).parts[0] for path in common.glob("*/*/*")] == [EXPERIMENT]
+    assert [path.relative_to(common).parts[0] for path in common.glob("*/*/*")] == [EXPERIMENT] * 2
 
 
 def test_weights_in_common_are_those_of_one_folder(
@@ -106,7 +106,7 @@ def test_weights_in_common_are_those_of_one_folder(
         results.append(channel.final[0])
     assert results[0] == results[1]
     kept, seen = (sorted(path.glob("**/stages/*.pt")) for path in (tmp_path / "manager", tmp_path / "common"))
-    assert [path.name for path in kept] == [path.name for path in seen] and len(kept) == 1
+    assert [path.name for path in kept] == [path.name for path in seen] and len(kept) == 2
     assert not list(tmp_path.glob("machine*/stages/*.pt"))  # machines keep no copies
 
 
