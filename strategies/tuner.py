@@ -170,6 +170,7 @@ elite_weight, candidates : optional
         self._search_space: Mapping[str, Any] = {}
         self._resumed_space: Mapping[str, Any] | None = None
         self._running: dict[int, dict[str, Any]] = {}
+        self._forgotten: dict[int, dict[str, Any]] = {}
         self._stopped: set[str] = set()
         self._stops_to_come = 0
         self._progress = TunerProgress(None if self._halving is None else self._halving.trials)
@@ -311,6 +312,10 @@ elite_weight, candidates : optional
                 self._running[parameter_id] = sample | extra
                 samples.append(sample | extra)
             self._exhausted = len(samples) < len(parameter_id_list)
+            if samples and self._exhausted:
+                # NNI 3.0 tells its manager that there are no more with the first number, and then has the empty text
+                # that goes with it for the parameters of that trial.
+                self._forgotten[parameter_id_list[0]] = samples[0]
             self._end_if_done()
             if self._halving is not None:
                 self._save()
@@ -320,6 +325,7 @@ elite_weight, candidates : optional
         """Learn from a trial's final result and save the state; leave a picture of its architecture in its folder."""
         with self._lock:
             self._begin_if_resumed()
+            parameters = self._forgotten.pop(parameter_id, parameters)
             self._learn(parameters, value)
             self._save()
             self._progress.tell(parameters, value, self._reward_of(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from small_spaces import choice
 
 from search_spaces.compat.tpe_tuner import TpeTuner
 from strategies import HierarchicalRL, HierarchicalTuner
+from strategies.tuner_files import HISTORY_FILE
 
 OPERATIONS, DEPTHS = ("conv", "pool", "skip"), (1, 2, 3, 4)
 ALL = [{"cell/op": operation, "depth": depth} for operation, depth in itertools.product(OPERATIONS, DEPTHS)]
@@ -234,15 +236,23 @@ def test_a_tuner_works_behind_nnis_dispatcher(make: Callable[[], Tuner]) -> None
 
 @pytest.mark.parametrize("name", [name for name in TUNERS if "Hierarchical" in name])
 def test_a_dispatcher_is_told_when_no_trial_is_left(name: str) -> None:
-    sent: list[CommandType] = []
+    """The results of the last ones are learnt, though NNI then takes an empty text for the first one's parameters."""
+    sent: list[tuple[CommandType, Any]] = []
 
     class Dispatcher(MsgDispatcher):
         def send(self, command: CommandType, data: Any) -> None:
-            sent.append(command)
+            sent.append((command, data))
 
     tuner = TUNERS[name]()
     dispatcher = Dispatcher("ws://_unittest_contract_", tuner)
     dispatcher.handle_initialize({"cell/op": choice("conv", "pool"), "depth": choice(1)})
     del sent[:]
     dispatcher.handle_request_trial_jobs(3)
-    assert sent == [*[CommandType.NewTrialJob] * 2, CommandType.NoMoreTrialJobs]
+    assert [command for command, _ in sent] == [*[CommandType.NewTrialJob] * 2, CommandType.NoMoreTrialJobs]
+    for _, text in sent[:2]:
+        told = json.loads(text)
+        report = {"parameter_id": told["parameter_id"], "trial_job_id": "trial", "type": MetricType.FINAL}
+        dispatcher.handle_report_metric_data(report | {"value": nni.dump({"default": worth(told["parameters"])})})
+    history = Path(os.environ["NNI_CHECKPOINT_DIRECTORY"]) / HISTORY_FILE
+    rewards = [json.loads(line)["reward"] for line in history.read_text().splitlines()]
+    assert rewards == [worth(json.loads(text)["parameters"]) for _, text in sent[:2]]
