@@ -232,6 +232,7 @@ elite_weight, candidates : optional
         except ValueError as error:
             raise _refusal(str(error)) from error
         self._keep_space(search_space)
+        self._progress.begin(() if self._halving is None else self._halving.rungs)
 
     def _know_again(self, started: Sequence[Any]) -> None:
         """Keep what earlier sessions have started from being proposed again: NNI itself goes on with what still ran."""

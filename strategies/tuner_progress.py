@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nni.runtime.env_vars import dispatcher_env_vars
 
 from hnas_nni.foreign_text import as_number
+from strategies.successive_halving import Rung
 
 
 class TunerProgress:
@@ -25,6 +26,12 @@ class TunerProgress:
         self._results = 0
         self._best: tuple[tuple[int, float], str] | None = None
         self._started = time.monotonic()
+
+    def begin(self, rungs: Sequence[Rung]) -> None:
+        """Say what will be done, before the first result, which on a busy machine takes more than a minute."""
+        plan = [f"{rung.trials} trials of {rung.steps} steps" for rung in rungs[:1]]
+        plan += [f"the best {rung.trials} train on for {rung.steps}" for rung in rungs[1:]]
+        _print(f"\nsearching: {', '.join(plan) or 'by trials'}. A line for each result; the first takes a while.")
 
     def go_on(self, results: int) -> None:
         """Go on after so many results of an earlier session."""

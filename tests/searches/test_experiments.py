@@ -119,8 +119,44 @@ def test_a_reward_that_is_no_number_does_not_win() -> None:
 @pytest.mark.parametrize("statuses", [[], ["RUNNING", "FAILED", "FAILED"]])
 def test_nothing_finished_is_said_in_one_line(statuses: list[str]) -> None:
     trials = tuple(Trial(number, str(number), status) for number, status in enumerate(statuses))
-    with pytest.raises(ExperimentError, match=r"2 failed, 1 stopped" if statuses else "no trial has started"):
+    expected = (
+        r"2 failed, 1 stopped" if statuses else "no trial has started yet; .* stopped; `nnictl resume made` goes on"
+    )
+    with pytest.raises(ExperimentError, match=expected):
         Experiment(Path("made"), trials).ranking()
+
+
+@pytest.mark.parametrize(("started", "is_told"), [("2026-11-27 00:28:17", True), ("2026-11-27 00:29:40", False)])
+def test_an_error_before_the_latest_trial_is_of_an_earlier_session(tmp_path: Path, started: str, is_told: bool) -> None:
+    """At ``logLevel: warning``, as in config.yml, the manager's log does not tell where a session begins."""
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "nnimanager.log").write_text(
+        "[2026-11-26 20:00:00] WARNING (NNIManager) something else\n"
+        "[2026-11-27 00:28:18] ERROR (NNIManager) Error: tuner_command_channel: Tuner did not connect in 10 seconds.\n"
+    )
+    start = datetime.fromisoformat(started).astimezone(timezone.utc)
+    experiment = Experiment(tmp_path, (Trial(0, "a", "RUNNING", start=start),))
+    assert ("did not connect" in experiment.title) == is_told
+
+
+def test_why_all_trials_failed_is_not_said_twice(tmp_path: Path) -> None:
+    """Their output is named once, and neither it nor the cause is cut."""
+    trial, log = tmp_path / "trial", tmp_path / "log" / "nnimanager.log"
+    for folder in (trial, log.parent):
+        folder.mkdir()
+    (trial / "trial.stderr").touch()
+    cause = "python -m hnas_nni.trial: error: unrecognized arguments: --patchh 3"
+    log.write_text(
+        f"[2026-11-27 00:28:18] ERROR (NNIManager) Error: HierarchicalTuner: the first 5 trials failed and none succeeded: "
+        f"{cause}; see {trial / 'trial.stderr'}\n"
+    )
+    trials = tuple(Trial(number, str(number), "FAILED", folder=trial) for number in range(5))
+    with pytest.raises(ExperimentError) as caught:
+        Experiment(tmp_path, trials).ranking()
+    assert str(caught.value) == (
+        "no trial has finished with a result (5 failed); the experiment has ended: HierarchicalTuner: the first 5 trials "
+        f"failed and none succeeded: {cause}; see {trial / 'trial.stderr'}"
+    )
 
 
 def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: Path) -> None:
@@ -134,7 +170,10 @@ def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: P
         ExperimentError, match=r"ended before its first trial: .*did not connect in 10 seconds"
     ) as caught:
         Experiment(tmp_path).ranking()
-    assert str(caught.value).endswith("; start it again when the machine is less busy")
+    assert str(caught.value).endswith(
+        f"; the machine was too busy: `nnictl stop {tmp_path.name}`, then `export NODE_OPTIONS=$(python -m "
+        "search_spaces.compat.patience)` and start it again"
+    )
     assert "\n" not in str(caught.value)
 
 

@@ -64,7 +64,7 @@ class Experiment:
         """The experiment's id, its trials by their states, and the error that ended it."""
         noun = "trial" if len(self.trials) == 1 else "trials"
         states = states_in_words(self.trials, self._running)
-        end = why_it_ended(self.path)
+        end = why_it_ended(self.path, self.trials)
         error = "" if end is None else f"; ended with an error: {'; '.join(end)}"
         return f"experiment {self.path.name} ({len(self.trials)} {noun}: {states}{error})"
 
@@ -174,18 +174,25 @@ def _model_of(trial: Trial) -> Path | None:
     )
 
 
+def _without_place(reason: str) -> str:
+    """Return why a search gave up without where to look, which is said anyway."""
+    return reason.partition("; see ")[0]
+
+
 def _why_nothing_finished(trials: Sequence[Trial], folder: Path, running: bool) -> str:
-    end = why_it_ended(folder)
+    end = why_it_ended(folder, trials)
     if not trials and end is not None:
         return f"experiment {folder.name} ended before its first trial: {end[0]}; {end[1]}"
-    if not trials:
+    if not trials and running:
         return "no trial has started yet; wait until the search has finished some, or see `nnictl log stderr`"
+    if not trials:
+        return f"no trial has started yet; the experiment has stopped; `nnictl resume {folder.name}` goes on"
     states = states_in_words(trials, running)
     logs = (trial.folder / "trial.stderr" for trial in trials if trial.status == "FAILED" and trial.folder)
     log = next((log for log in logs if log.is_file()), None)
     if running:
         advice = f"see {log}" if log else "wait until one has"
     else:
-        died = "the experiment has stopped" if end is None else f"the experiment has ended: {end[0]}"
+        died = "the experiment has stopped" if end is None else f"the experiment has ended: {_without_place(end[0])}"
         advice = f"{died}; {f'see {log}' if log else f'`nnictl resume {folder.name}` goes on'}"
     return f"no trial has finished with a result ({states}); {advice}"

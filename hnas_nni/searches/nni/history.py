@@ -63,7 +63,7 @@ def read_nni_history(
     ended = [trial for trial in trials if trial.status not in ("WAITING", "RUNNING", "UNKNOWN")]
     planned = planned_trials(config, len(trials))
     state = _state(profile, len(ended), planned)
-    error = None if state == "finished" else why_it_ended(experiment)
+    error = None if state == "finished" and finished else why_it_ended(experiment, trials)
     if error is not None:
         state = "stopped"  # its manager may be there still, for the web UI
     return SearchHistory(

@@ -1,4 +1,4 @@
-"""What NNI's manager ended with before the first trial, from its log.
+"""What NNI's manager ended with, from its log.
 
 Seen with NNI 3.0: a tuner that is late, and an error of the tuner, are errors of ``NNIManager``. A machine of the
 remote training service that can't be used, or a code folder that is too large to be copied, is one of
@@ -8,11 +8,16 @@ remote training service that can't be used, or a code folder that is too large t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from hnas_nni.foreign_text import read_text
 from hnas_nni.searches.nni.machines import Machine, configured_machines
+from hnas_nni.searches.record import Trial
 
+_TIME = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] ", re.MULTILINE)
+"""Of a line of the log, in this machine's time zone."""
 _SESSION = "(main) Start NNI manager"
 _ERROR = re.compile(r" ERROR \(NNIManager\) (?:Error: )?(.+)")
 _SERVICE = re.compile(r" ERROR \(TrainingServiceCompat\) Training srevice initialize failed: (?:Error: )?(.+)")
@@ -25,7 +30,11 @@ _CONNECTED = re.compile(r"\(RemoteV3\.Worker\.(\d+)\) Installing nni")
 _TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 _REMEDIES = (
-    (r"did not connect", "start it again when the machine is less busy"),
+    (
+        r"did not connect",
+        "the machine was too busy: `nnictl stop ID`, then `export NODE_OPTIONS=$(python -m "
+        "search_spaces.compat.patience)` and start it again",
+    ),
     (r"too many files|too large", "name what trials do not need in .nniignore, or give a smaller trialCodeDirectory"),
     (r"No module named pip", "install pip into that environment; NNI runs it at each start"),
     (r"externally-managed", "give pythonPath, the folder bin of a virtual environment with pip"),
@@ -36,18 +45,22 @@ _REMEDIES = (
 )
 
 
-def why_it_ended(experiment: Path) -> tuple[str, str] | None:
+def why_it_ended(experiment: Path, trials: Sequence[Trial] = ()) -> tuple[str, str] | None:
     """Return what an experiment's manager ended with, and what to do; None if its log tells of nothing.
 
     Parameters
     ----------
     experiment
         The experiment's folder.
+    trials
+        Its trials. What was logged before one of them started is of an earlier session; that a session begins stands in
+        the log only at ``logLevel: info``.
     """
     try:
         log = read_text(experiment / "log" / "nnimanager.log").rpartition(_SESSION)[2]
     except (OSError, ValueError):
         return None
+    log = _since(log, max((trial.start for trial in trials if trial.start), default=None))
     if (found := _SERVICE.search(log)) is not None:
         reason = _on_which_machine(log, found[1], configured_machines(experiment))
     elif (found := _ERROR.search(log)) is not None:
@@ -56,7 +69,18 @@ def why_it_ended(experiment: Path) -> tuple[str, str] | None:
         return None
     reason = reason.strip().rstrip(".")
     remedy = next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, reason)), "mend that")
-    return reason, remedy
+    return reason, remedy.replace(" ID`", f" {experiment.name}`")
+
+
+def _since(log: str, start: datetime | None) -> str:
+    """Return the lines from the second of `start` on; all without it."""
+    if start is None:
+        return log
+    begin = start.replace(microsecond=0)
+    for line in _TIME.finditer(log):
+        if datetime.strptime(line[1], "%Y-%m-%d %H:%M:%S").astimezone() >= begin:
+            return log[line.start() :]
+    return ""
 
 
 def _on_which_machine(log: str, reason: str, machines: list[Machine]) -> str:
