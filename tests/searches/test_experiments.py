@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -147,15 +148,15 @@ def test_why_all_trials_failed_is_not_said_twice(tmp_path: Path) -> None:
     (trial / "trial.stderr").touch()
     cause = "python -m hnas_nni.trial: error: unrecognized arguments: --patchh 3"
     log.write_text(
-        f"[2026-11-27 00:28:18] ERROR (NNIManager) Error: HierarchicalTuner: the first 5 trials failed and none succeeded: "
-        f"{cause}; see {trial / 'trial.stderr'}\n"
+        "[2026-11-27 00:28:18] ERROR (NNIManager) Error: HierarchicalTuner: the first 5 trials failed and none "
+        f"succeeded: {cause}; see {trial / 'trial.stderr'}\n"
     )
     trials = tuple(Trial(number, str(number), "FAILED", folder=trial) for number in range(5))
     with pytest.raises(ExperimentError) as caught:
         Experiment(tmp_path, trials).ranking()
     assert str(caught.value) == (
-        "no trial has finished with a result (5 failed); the experiment has ended: HierarchicalTuner: the first 5 trials "
-        f"failed and none succeeded: {cause}; see {trial / 'trial.stderr'}"
+        "no trial has finished with a result (5 failed); the experiment has ended: HierarchicalTuner: the first 5 "
+        f"trials failed and none succeeded: {cause}; see {trial / 'trial.stderr'}"
     )
 
 
