@@ -30,7 +30,9 @@ class TunerProgress:
     def begin(self, rungs: Sequence[Rung]) -> None:
         """Say what will be done, before the first result, which on a busy machine takes more than a minute."""
         plan = [f"{rung.trials} trials of {rung.steps} steps" for rung in rungs[:1]]
-        plan += [f"the best {rung.trials} train on for {rung.steps}" for rung in rungs[1:]]
+        for rung in rungs[1:]:
+            best = "the best trains" if rung.trials == 1 else f"the best {rung.trials} train"
+            plan.append(f"{best} on for {rung.steps}")
         _print(f"\nsearching: {', '.join(plan) or 'by trials'}. A line for each result; the first takes a while.")
 
     def go_on(self, results: int) -> None:

@@ -326,7 +326,7 @@ def test_the_terminal_has_a_line_for_each_result_and_what_to_do_next(
     first, then, *lines, blank, found, following, report = capsys.readouterr().out.splitlines()
     assert (first, then) == (
         "",
-        "searching: 5 trials of 3 steps, the best 2 train on for 4, the best 1 train on for 6. "
+        "searching: 5 trials of 3 steps, the best 2 train on for 4, the best trains on for 6. "
         "A line for each result; the first takes a while.",
     )
     begun_again = lines.index(then)
