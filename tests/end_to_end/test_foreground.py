@@ -12,6 +12,8 @@ import pytest
 from nni_experiment import foreground_experiment, nnictl
 from small_spaces import choice
 
+pytestmark = pytest.mark.nni
+
 _TRIAL = """
 import time
 import nni

@@ -172,8 +172,8 @@ def test_an_experiment_that_died_before_its_first_trial_says_of_what(tmp_path: P
     ) as caught:
         Experiment(tmp_path).ranking()
     assert str(caught.value).endswith(
-        f"; the machine was too busy: `nnictl stop {tmp_path.name}`, then `export NODE_OPTIONS=$(python -m "
-        "search_spaces.compat.patience)` and start it again"
+        f"; the machine was too busy: `nnictl stop {tmp_path.name}`, give tuners a minute by NODE_OPTIONS as in the "
+        "README, and start it again"
     )
     assert "\n" not in str(caught.value)
 
