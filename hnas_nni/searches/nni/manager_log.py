@@ -32,8 +32,8 @@ _TEXT = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 _REMEDIES = (
     (
         r"did not connect",
-        "the machine was too busy: `nnictl stop ID`, give tuners a minute by NODE_OPTIONS as in the README, and start it "
-        "again",
+        "the machine was too busy: `nnictl stop ID`, give tuners a minute by NODE_OPTIONS as in the README, and "
+        "start it again",
     ),
     (r"too many files|too large", "name what trials do not need in .nniignore, or give a smaller trialCodeDirectory"),
     (r"No module named pip", "install pip into that environment; NNI runs it at each start"),
