@@ -122,7 +122,8 @@ def test_a_search_climbs_its_rungs_with_weights_of_its_own(super_resolution: Mak
         assert model.metric == pytest.approx(expected.reward, rel=1e-9)
     for architecture in found[1]:
         number = max(number for number in found if architecture in found[number])
-        left = torch.load(checkpoint_path(tmp_path / "search", Genotype.from_string(architecture)), weights_only=True)
+        path = checkpoint_path(tmp_path / "search", Genotype.from_string(architecture), number)
+        left = torch.load(path, weights_only=True)
         assert left["steps"] == sum(steps for _, steps in RUNGS[:number])
 
     assert strategy.agent.policy.updates == 5
@@ -394,7 +395,7 @@ def test_a_killed_experiment_climbs_on_and_ends(tmp_path: Path, capsys: pytest.C
     (winner,) = found[2]
     # NNI asks for the next trial while one that it runs again is still running: the best of two or three went on.
     assert found[1][winner] >= sorted(found[1].values())[1]
-    assert torch.load(checkpoint_path(folder, winner), weights_only=True)["steps"] == 5
+    assert torch.load(checkpoint_path(folder, winner, 2), weights_only=True)["steps"] == 5
     assert sorted(result["learnt"]) == sorted(found[1].values())
     assert [stage for stage, _, _ in result["models"]] == [2, 1, 1]
     assert Genotype.from_sample(result["models"][0][2]) == winner
