@@ -48,6 +48,9 @@ _FULL_SIZE_RATE = 1e-3
 _PLAIN_STACK = "plain-stack"
 _PLAIN_STACKS = (3, 4, 6)
 """It has no paper to say a depth; these are the best at 1 and 4 GMAC (docs/results.md), and a deeper one."""
+_NAME = {"textcoords": "offset points", "fontsize": 8}
+_LETTER, _LINE = 7, 14
+"""Pixels of a name in the picture."""
 _MINIATURE_LAYERS = 6
 _LEAST_SHARE = 0.5
 """Of a budget; what uses less is no comparison at that price."""
@@ -219,15 +222,33 @@ def draw(results: Sequence[dict[str, Any]], path: Path) -> None:
     groups: dict[tuple[Any, str], list[dict[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["budget"], result["name"]), []).append(result)
-    for (_, name), group in groups.items():
-        point = (group[0]["gmacs"], statistics.fmean(row["scores"][test]["psnr"] for row in group))
-        axes.plot(*point, "o", color="#1f4e79")
-        axes.annotate(name, point, xytext=(4, 3), textcoords="offset points", fontsize=8)
-    axes.set_xscale("log")
+    points = [
+        (group[0]["gmacs"], statistics.fmean(row["scores"][test]["psnr"] for row in group), name)
+        for (_, name), group in groups.items()
+    ]
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.2)
     axes.set_xlabel("multiply-adds (G) at a 3x480x480 input")
     axes.set_ylabel(f"PSNR on Y of {test} x{SCALE} (dB)")
     axes.grid(alpha=0.3)
+    axes.plot([gmacs for gmacs, *_ in points], [psnr for _, psnr, _ in points], "o", color="#1f4e79")
+    figure.draw_without_rendering()  # so that it is known where points come to lie
+    _name(axes, points)
     figure.savefig(path)
+
+
+def _name(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write names beside points in x and y, from the top, each below the ones that it would hide."""
+    taken: list[tuple[float, float, float]] = []
+    for x, y, name in sorted(points, key=lambda point: -point[1]):
+        right, height = axes.transData.transform((x, y))
+        low, end = height, right + _LETTER * len(name)
+        for begin, other_end, written in taken:
+            if begin < end and right < other_end:
+                low = min(low, written - _LINE)
+        taken.append((right, end, low))
+        axes.annotate(name, (x, y), xytext=(6, (low - height) * 72 / axes.figure.dpi - 3), **_NAME)
 
 
 def _found(text: str) -> Row:
